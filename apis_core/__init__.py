@@ -1,0 +1,1 @@
+"""Houses with batteries that trade energy with their neighbours by themselves."""

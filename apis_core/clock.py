@@ -1,0 +1,114 @@
+"""Wall, scaled and virtual time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+SHORTEST_PERIOD_WALL_S = 0.05
+
+
+class WallClock:
+    """Real time: a community second is a second."""
+
+    def now(self) -> datetime:
+        """See Clock."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """See Clock."""
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        """See Clock."""
+        return asyncio.get_running_loop().time()
+
+    def to_wall(self, seconds: float) -> float:
+        """See Clock."""
+        return seconds
+
+    def period(self, seconds: float) -> float:
+        """See Clock."""
+        return max(seconds, SHORTEST_PERIOD_WALL_S)
+
+    async def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        await asyncio.sleep(seconds)
+
+    async def sleep_wall(self, seconds: float) -> None:
+        """See Clock."""
+        await asyncio.sleep(seconds)
+
+
+class VirtualClock(WallClock):
+    """The virtual loop's time, counted from `start`: wall and community time are the same."""
+
+    def __init__(self, start: datetime) -> None:
+        """Begin at `start` (aware)."""
+        self._start = start.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """See Clock."""
+        return self._start + timedelta(seconds=asyncio.get_running_loop().time())
+
+    def period(self, seconds: float) -> float:
+        """See Clock."""
+        return seconds
+
+
+class ScaledClock(WallClock):
+    """Follows an emulator whose time runs `acceleration` times as fast.
+
+    `monotonic` has the emulator's rate and never jumps; `now` is corrected when it is further from the emulator's time
+    than the emulator's own resolution explains.
+    """
+
+    def __init__(self, start: datetime, acceleration: float, loop_time: float) -> None:
+        """Begin at `start` when the loop's time is `loop_time`."""
+        self._acceleration = acceleration
+        self._anchor_wall_s = loop_time
+        self._anchor_s = 0.0
+        self._zero = start.astimezone(UTC)
+
+    @property
+    def acceleration(self) -> float:
+        """Community seconds per wall second."""
+        return self._acceleration
+
+    def now(self) -> datetime:
+        """See Clock."""
+        return self._zero + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        """See Clock."""
+        return self._anchor_s + (self.wall() - self._anchor_wall_s) * self._acceleration
+
+    def to_wall(self, seconds: float) -> float:
+        """See Clock."""
+        return seconds / self._acceleration
+
+    def period(self, seconds: float) -> float:
+        """See Clock."""
+        return max(seconds, SHORTEST_PERIOD_WALL_S * self._acceleration)
+
+    async def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        await asyncio.sleep(self.to_wall(seconds))
+
+    def follow(self, emulator_now: datetime, acceleration: float) -> timedelta:
+        """Take over the emulator's rate and, if it is off by more than its resolution, its time; the deviation found."""
+        if acceleration > 0 and acceleration != self._acceleration:
+            self._anchor_s, self._anchor_wall_s = self.monotonic(), self.wall()
+            self._acceleration = acceleration
+        deviation = emulator_now.astimezone(UTC) - self.now()
+        if abs(deviation) > timedelta(seconds=2 + 2 * self._acceleration):
+            self._zero += deviation
+        return deviation
+
+
+def run_virtual[T](main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine on an event loop whose clock jumps to the next timer; sockets and threads are errors there."""
+    import async_solipsism
+
+    with asyncio.Runner(loop_factory=async_solipsism.EventLoop) as runner:
+        return runner.run(main())

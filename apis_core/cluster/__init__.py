@@ -1,0 +1,1 @@
+"""How units reach each other: in memory, for any number of units in one process."""

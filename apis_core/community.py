@@ -1,0 +1,313 @@
+"""The one interface that every face uses: the command line, the server, Home Assistant."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+import contextlib
+from datetime import datetime
+from typing import Any, Protocol
+
+from .model.deal import Deal
+from .model.errors import CommandRefusedError, ErrorReport
+from .model.modes import Command, OperationMode
+from .model.scenario import Scenario
+from .model.view import Event, Snapshot, UnitView
+from .node import Node
+from .ports import Clock
+from .rules.lifecycle import DealState, state as state_of
+from .unit.board import Board
+
+EVENTS_KEPT = 1000
+SUBSCRIBER_QUEUE = 1000
+
+
+class Community(Protocol):
+    """A community of units, in this process or elsewhere."""
+
+    async def snapshot(self) -> Snapshot:
+        """Units and deals now."""
+
+    def subscribe(self) -> AsyncIterator[Event]:
+        """Every event from now on. A subscriber that does not keep up loses the oldest."""
+
+    async def deals(self, start: datetime | None = None, end: datetime | None = None, unit_id: str | None = None) -> tuple[Deal, ...]:
+        """Deals created within a span, past ones included, oldest first."""
+
+    async def set_mode(self, mode: OperationMode | None, unit_id: str | None, who: str) -> None:
+        """Set the community's mode, or with a unit its own (None: follow the community). Raises CommandRefusedError."""
+
+    async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
+        """Give a unit another scenario. Raises CommandRefusedError."""
+
+    async def create_deal(
+        self,
+        giver: str,
+        taker: str,
+        amount_wh: int,
+        *,
+        who: str,
+        requester: str | None = None,
+        current_a: float | None = None,
+        point_per_wh: float | None = None,
+    ) -> Deal:
+        """Make a deal that a person wants. Raises CommandRefusedError with the reason."""
+
+    async def stop_deal(self, deal_id: str, who: str) -> None:
+        """End a deal in order. Raises CommandRefusedError if there is none."""
+
+    async def control_converter(self, unit_id: str, command: Command) -> None:
+        """Drive a converter by hand, in manual mode only. Raises CommandRefusedError."""
+
+    async def close(self) -> None:
+        """Let go; a community in this process ends in order."""
+
+
+class LocalCommunity:
+    """The units of this process."""
+
+    def __init__(self, nodes: tuple[Node, ...], clock: Clock) -> None:
+        """Not started yet; at least one node."""
+        self.nodes = {node.unit_id: node for node in nodes}
+        self.clock = clock
+        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self.grid_master_changes = 0
+        self.dead: set[str] = set()
+        self._board = Board(nodes[0].cluster.store, nodes[0].settings.policy.operation_mode)
+        self._subscribers: list[asyncio.Queue[Event]] = []
+        self._observers: list[Callable[[], None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._states: dict[str, DealState] = {}
+        self._mode = ""
+        self._grid_master: str | None = None
+        for node in nodes:
+            node.errors.listeners.append(self._on_error)
+
+    @property
+    def board(self) -> Board:
+        """The shared store as this process sees it."""
+        return self._board
+
+    async def start(self) -> None:
+        """Start all units at once.
+
+        Raises:
+            ApisError: if one cannot start; the others are ended then.
+        """
+        self._tasks = [asyncio.create_task(self._board.run()), asyncio.create_task(self._observe())]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for node in self.nodes.values():
+                    group.create_task(node.start())
+        except ExceptionGroup as group_error:
+            await self._kill_all()
+            raise group_error.exceptions[0] from None
+
+    async def close(self) -> None:
+        """End in order: all deals first, then every unit's converter and role."""
+        living = self._living()
+        await asyncio.gather(*(node.end_own_deals("shutdown") for node in living))
+        await asyncio.gather(*(node.stop("shutdown") for node in living))
+        await self._stop_watching()
+
+    async def kill_unit(self, unit_id: str) -> None:
+        """End one unit as if its process had been killed."""
+        self.dead.add(unit_id)
+        await self.nodes[unit_id].kill()
+        self._tell(Event("notice", self.clock.now(), f"{unit_id} was killed", unit_id))
+
+    def observe(self, observer: Callable[[], None]) -> None:
+        """Call after every change of the store."""
+        self._observers.append(observer)
+
+    async def snapshot(self) -> Snapshot:
+        """See Community."""
+        return self.snapshot_now()
+
+    def snapshot_now(self) -> Snapshot:
+        """See Community; everything is in this process."""
+        master = self._master_node()
+        alert = self._board.alert
+        return Snapshot(
+            time=self.clock.now(),
+            mode=self._board.mode,
+            units=tuple(self._view(node) for node in self.nodes.values()),
+            deals=tuple(deal for deal in self._board.deals() if not deal.is_ended),
+            grid_master=master.unit_id if master is not None else None,
+            epoch=max((node.controller.highest_epoch for node in self.nodes.values()), default=0),
+            alert=str(alert.get("reason")) if alert is not None else None,
+        )
+
+    async def subscribe(self) -> AsyncIterator[Event]:
+        """See Community."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(SUBSCRIBER_QUEUE)
+        self._subscribers.append(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._subscribers.remove(queue)
+
+    async def deals(self, start: datetime | None = None, end: datetime | None = None, unit_id: str | None = None) -> tuple[Deal, ...]:
+        """See Community."""
+        wanted = [self._node(unit_id)] if unit_id is not None else list(self.nodes.values())
+        found: dict[str, Deal] = {}
+        for node in wanted:
+            for deal in await node.ledger.deals(start, end):
+                found[deal.deal_id] = _later(found.get(deal.deal_id), deal)
+        for deal in self._board.deals():
+            if deal.deal_id in found:
+                found[deal.deal_id] = _later(found[deal.deal_id], deal)
+        return tuple(sorted(found.values(), key=lambda d: (d.create_time, d.deal_id)))
+
+    async def set_mode(self, mode: OperationMode | None, unit_id: str | None, who: str) -> None:
+        """See Community."""
+        if unit_id is not None:
+            await self._node(unit_id).set_local_mode(mode, who)
+            return
+        if mode is None:
+            raise CommandRefusedError(f"mode: found nothing, expected one of {', '.join(OperationMode)}")
+        for node in self._living():
+            await node.set_global_mode(mode, who)
+
+    async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
+        """See Community."""
+        await self._node(unit_id).set_scenario(scenario, who)
+
+    async def create_deal(
+        self,
+        giver: str,
+        taker: str,
+        amount_wh: int,
+        *,
+        who: str,
+        requester: str | None = None,
+        current_a: float | None = None,
+        point_per_wh: float | None = None,
+    ) -> Deal:
+        """See Community."""
+        if amount_wh <= 0:
+            raise CommandRefusedError(f"amount: found {amount_wh} Wh, expected more than 0")
+        if current_a is not None and current_a <= 0:
+            raise CommandRefusedError(f"current: found {current_a} A, expected more than 0")
+        if point_per_wh is not None and point_per_wh < 0:
+            raise CommandRefusedError(f"price: found {point_per_wh}, expected 0 or more")
+        node = self._living_or(requester or giver)
+        amperes = current_a if current_a is not None else node.settings.policy.deal_grid_current_a
+        return await node.mediator.create(giver, taker, amount_wh, amperes, requester or giver, point_per_wh, who)
+
+    async def stop_deal(self, deal_id: str, who: str) -> None:
+        """See Community."""
+        deal = self._board.deal(deal_id)
+        if deal is None or deal.is_ended:
+            raise CommandRefusedError(f"deal {deal_id}: there is no such deal now")
+        await self._board.ask_to_stop(deal_id, f"stopped by {who}")
+
+    async def control_converter(self, unit_id: str, command: Command) -> None:
+        """See Community."""
+        await self._node(unit_id).command_by_hand(command)
+
+    def _living(self) -> list[Node]:
+        return [node for unit_id, node in self.nodes.items() if unit_id not in self.dead]
+
+    def _living_or(self, unit_id: str) -> Node:
+        living = {node.unit_id: node for node in self._living()}
+        return living.get(unit_id) or next(iter(living.values()))
+
+    def _node(self, unit_id: str) -> Node:
+        if unit_id not in self.nodes:
+            raise CommandRefusedError(f"unit {unit_id}: expected one of {', '.join(self.nodes)}")
+        return self.nodes[unit_id]
+
+    def _master_node(self) -> Node | None:
+        return next((node for node in self._living() if node.role.is_held), None)
+
+    def _view(self, node: Node) -> UnitView:
+        reading, alive = node.controller.reading, node.unit_id not in self.dead
+        meter = reading.converter.meter if reading is not None else None
+        mode = reading.converter.mode if reading is not None else None
+        capacity_wh = node.settings.hardware.battery_nominal_capacity_wh
+        return UnitView(
+            unit_id=node.unit_id,
+            name=node.settings.unit_name or node.unit_id,
+            alive=alive,
+            mode=str(node.mode),
+            local_mode=node.local_mode,
+            state_of_charge_pct=reading.battery.state_of_charge_pct if reading is not None else None,
+            remaining_wh=reading.remaining_wh(capacity_wh) if reading is not None else None,
+            converter_mode=mode.name if mode is not None else None,
+            grid_voltage_v=meter.grid_voltage_v if meter is not None else None,
+            grid_current_a=meter.grid_current_a if meter is not None else None,
+            grid_power_w=meter.grid_power_w if meter is not None else None,
+            battery_power_w=meter.battery_power_w if meter is not None else None,
+            is_grid_master=alive and node.role.is_held,
+            is_voltage_reference=mode is not None and mode.name == "VOLTAGE_REFERENCE",
+            reading_age_s=node.controller.reading_age_s() if reading is not None else None,
+            last_decline=node.user.last_decline,
+        )
+
+    async def _observe(self) -> None:
+        """Turn changes of the store into events."""
+        changed = self._board.listen()
+        while True:
+            await changed.wait()
+            changed.clear()
+            self._look()
+            for observer in self._observers:
+                observer()
+
+    def _look(self) -> None:
+        now = self.clock.now()
+        for deal in self._board.deals():
+            state = state_of(deal)
+            if self._states.get(deal.deal_id) is not state:
+                self._states[deal.deal_id] = state
+                self._tell(Event("deal", now, _deal_line(deal, state), deal.request_unit_id, {"state": state, "deal": deal.to_json()}))
+        if self._board.mode != self._mode:
+            self._mode = str(self._board.mode)
+            self._tell(Event("mode", now, f"mode {self._mode}"))
+        master = (self._board.value("lease.gridMaster") or {}).get("holder") or None
+        if master is not None and master != self._grid_master:
+            self.grid_master_changes += self._grid_master is not None
+            self._grid_master = master
+            self._tell(Event("grid_master", now, f"{master} is Grid Master", master))
+
+    def _on_error(self, report: ErrorReport) -> None:
+        self._tell(Event("error", self.clock.now(), str(report), report.unit_id, report.to_json()))
+
+    def _tell(self, event: Event) -> None:
+        self.events.append(event)
+        for queue in self._subscribers:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)
+
+    async def _kill_all(self) -> None:
+        await asyncio.gather(*(node.kill() for node in self._living()), return_exceptions=True)
+        await self._stop_watching()
+
+    async def _stop_watching(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def _later(first: Deal | None, second: Deal) -> Deal:
+    """The copy that knows more: an ended one, else the one with more counted."""
+    if first is None:
+        return second
+
+    def key(deal: Deal) -> tuple[bool, float, int]:
+        return deal.is_ended, deal.cumulate_amount_wh, sum(energy.sequence for energy in deal.energy.values())
+
+    return second if key(second) >= key(first) else first
+
+
+def _deal_line(deal: Deal, state: DealState) -> str:
+    text = f"{deal.discharge_unit_id} → {deal.charge_unit_id} {deal.amount_wh} Wh: {state}"
+    if state is DealState.ENDED:
+        text += f" with {deal.cumulate_amount_wh:.1f} Wh"
+        reason: Any = deal.scram_reason or deal.abort_reason
+        text += f" ({reason})" if reason else ""
+    return text

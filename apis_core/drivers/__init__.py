@@ -1,0 +1,1 @@
+"""How a unit reaches its hardware."""

@@ -1,0 +1,88 @@
+"""The emulator's device API, ours or the original's (`dcdc_emulator`; hardware reference 1.2).
+
+    all data   /get/unit/<id>
+    status     /get/dcdc/status/<id>
+    mode       /set/dcdc/<id>?mode=0x0014&dvg=350.0&dig=2.3&drg=0
+    voltage    /set/dcdc/voltage/<id>?dvg=350.0&drg=0
+    current    /set/dcdc/current/<id>?dig=1.0
+
+How a request reaches the emulator is another matter: over HTTP (`http.py`) or, in virtual time, as a call.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..model.converter import ConverterMode
+from ..model.errors import DriverError
+from ..ports import Capabilities, DeviceData, DeviceRequest, Json
+
+type Send = Callable[[DeviceRequest], Awaitable[Any]]
+
+
+def decimal_text(value: float) -> str:
+    """A number as the original prints it: with a fraction, without binary remainders; no droop is a plain 0."""
+    return repr(round(float(value), 6))
+
+
+def _droop(ratio: float) -> str:
+    return decimal_text(ratio) if ratio else "0"
+
+
+class EmulatorDriver:
+    """See Driver."""
+
+    def __init__(self, unit_id: str, send: Send, close: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`send` carries a request to the emulator and returns its JSON answer, or raises DriverError."""
+        self._unit_id = unit_id
+        self._send = send
+        self._close = close
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See Driver."""
+        return Capabilities("emulator")
+
+    async def read(self) -> DeviceData:
+        """See Driver."""
+        data = await self._ask(f"/get/unit/{self._unit_id}")
+        house = data.get("emu")
+        if not isinstance(house, dict) or not isinstance(data.get("dcdc"), dict):
+            raise DriverError(f"{self._unit_id}: the emulator answered {str(data)[:80]!r}, expected a unit with emu and dcdc")
+        battery = {key: house.get(key) for key in ("rsoc", "battery_operation_status")}
+        return DeviceData(data["dcdc"], battery, house)
+
+    async def status(self) -> Json:
+        """See Driver."""
+        return await self._ask(f"/get/dcdc/status/{self._unit_id}")
+
+    def set_mode(self, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float) -> DeviceRequest:
+        """See Driver."""
+        query = f"mode={mode}&dvg={decimal_text(voltage_v)}&dig={decimal_text(current_a)}&drg={_droop(droop_ratio)}"
+        return DeviceRequest("GET", f"/set/dcdc/{self._unit_id}?{query}", mode)
+
+    def set_voltage(self, voltage_v: float, droop_ratio: float) -> DeviceRequest:
+        """See Driver."""
+        return DeviceRequest("GET", f"/set/dcdc/voltage/{self._unit_id}?dvg={decimal_text(voltage_v)}&drg={_droop(droop_ratio)}")
+
+    def set_current(self, current_a: float) -> DeviceRequest:
+        """See Driver."""
+        return DeviceRequest("GET", f"/set/dcdc/current/{self._unit_id}?dig={decimal_text(current_a)}")
+
+    async def write(self, request: DeviceRequest) -> Json:
+        """See Driver."""
+        return _object(await self._send(request), request.path)
+
+    async def close(self) -> None:
+        """See Driver."""
+        if self._close is not None:
+            await self._close()
+
+    async def _ask(self, path: str) -> Json:
+        return _object(await self._send(DeviceRequest("GET", path)), path)
+
+
+def _object(answer: Any, path: str) -> Json:
+    # The original answers an unknown unit with an empty object and status 200.
+    if not isinstance(answer, dict) or not answer:
+        raise DriverError(f"{path}: found {str(answer)[:80]!r}, expected an object that is not empty")
+    return answer

@@ -1,0 +1,43 @@
+"""Carrying device requests over HTTP, with a deadline and a limited number of tries for each."""
+
+from typing import Any
+
+import aiohttp
+import orjson
+
+from ..model.errors import DriverError
+from ..ports import DeviceRequest
+
+
+class HttpSender:
+    """Sends device requests to one base URL; the session belongs to the caller."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, *, timeout_s: float, attempts: int) -> None:
+        """`attempts` counts all tries; each has `timeout_s` [wall s]."""
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._attempts = attempts
+
+    async def __call__(self, request: DeviceRequest) -> Any:
+        """The JSON answer.
+
+        Raises:
+            DriverError: after the last try, with what went wrong.
+
+        """
+        reason = ""
+        for _ in range(self._attempts):
+            try:
+                async with self._session.request(
+                    request.method, self._base_url + request.path, timeout=self._timeout
+                ) as response:
+                    body = await response.read()
+                    if response.status == 200:
+                        return orjson.loads(body)
+                    reason = f"status {response.status}: {body[:120]!r}"
+                    if response.status < 500:
+                        break
+            except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
+                reason = str(error) or type(error).__name__
+        raise DriverError(f"{self._base_url}{request.path}: {reason}, expected 200 and JSON")

@@ -1,0 +1,186 @@
+"""A Grid Master's reach: readings of all units, commands to them, and the deals' records in the store."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+import logging
+import math
+
+from ..model.converter import Converter, Reading
+from ..model.deal import Deal, Side, SideEnergy
+from ..model.errors import ApisError, MessageError, NoAnswerError, StoreConflictError
+from ..model.modes import Command, CommandKind
+from ..ports import Clock, Cluster, Entry, Json, Lease
+from ..rules.reference import Line
+from ..unit.board import DEAL, STOP, Board
+from ..unit.controller import energy_from_json
+from ..unit.settings import Settings
+from ..unit.subjects import COMMAND, READ, RECORD, SNAPSHOT
+
+_LOGGER = logging.getLogger(__name__)
+RECORD_TIMEOUT_S = 2.0
+
+
+class DealGoneError(ApisError):
+    """The deal is no longer in the store."""
+
+
+class Access:
+    """What one holding of the role sees and does; a new holder begins with a new one."""
+
+    def __init__(self, settings: Settings, cluster: Cluster, board: Board, clock: Clock, lease: Lease) -> None:
+        """Nothing has been read yet."""
+        self.policy = settings.policy
+        self.cluster = cluster
+        self.board = board
+        self.clock = clock
+        self._lease = lease
+        self.readings: dict[str, Reading] = {}
+        self.energy: dict[str, Mapping[str, SideEnergy]] = {}
+        self.changed_s = -math.inf
+
+    def members(self) -> frozenset[str]:
+        """The units that belong to the community and can be reached."""
+        return self.cluster.live() & set(self.policy.member_unit_ids)
+
+    def command_deadline_s(self) -> float:
+        """How long a unit has to begin a command's last write: all tries of one device request, and one more second [wall s]."""
+        return self.policy.request_timeout_s * self.policy.request_limit + 1.0
+
+    async def collect(self) -> None:
+        """Every live unit's own latest reading and counters; a unit that does not answer keeps its older ones, aging."""
+        timeout_s = self.policy.data_collection_timeout_s
+        answers = await self.cluster.scatter(self.members(), SNAPSHOT, {}, timeout_s)
+        for unit_id, answer in answers.items():
+            self._take(unit_id, answer)
+
+    async def read(self, *unit_ids: str) -> None:
+        """Fresh full readings, each unit within its own deadline.
+
+        Raises:
+            NoAnswerError: if a unit did not answer in time or could not read its device.
+
+        """
+        await self._ask(unit_ids, {"status": False})
+
+    async def read_status(self, *unit_ids: str) -> None:
+        """The same for mode and meters only.
+
+        Raises:
+            NoAnswerError: if a unit did not answer in time or could not read its device.
+
+        """
+        await self._ask(unit_ids, {"status": True})
+
+    async def _ask(self, unit_ids: tuple[str, ...], question: Json) -> None:
+        wanted = tuple(dict.fromkeys(unit_ids))
+        answers = await self.cluster.scatter(wanted, READ, question, self.command_deadline_s())
+        for unit_id, answer in answers.items():
+            self._take(unit_id, answer)
+        missing = [unit_id for unit_id in wanted if unit_id not in answers]
+        if missing:
+            raise NoAnswerError(f"no fresh reading of {', '.join(missing)}")
+
+    async def command(self, unit_id: str, kind: CommandKind, reason: str, **params: object) -> Converter:
+        """Command a converter, with this holding's epoch; the converter as it is then.
+
+        Raises:
+            ApisError: if the unit refused, failed or did not answer.
+
+        """
+        deadline_s = self.command_deadline_s()
+        command = replace(Command(kind, self._lease.epoch, deadline_s, reason=reason), **params)  # type: ignore[arg-type]
+        self.changed_s = self.clock.monotonic()
+        try:
+            answer = await self.cluster.request(unit_id, COMMAND, command.to_json(), 2 * deadline_s)
+        finally:
+            self.changed_s = self.clock.monotonic()
+        self._take(unit_id, answer)
+        return self.readings[unit_id].converter
+
+    def _take(self, unit_id: str, answer: Json) -> None:
+        try:
+            if answer.get("reading"):
+                received_s = self.clock.monotonic() - float(answer.get("ageS", 0.0))
+                known = self.readings.get(unit_id)
+                if known is None or received_s >= known.monotonic_s:
+                    self.readings[unit_id] = Reading.from_json(answer["reading"], received_s)
+            self.energy[unit_id] = energy_from_json(answer.get("energy", {}))
+        except (MessageError, TypeError, ValueError) as error:
+            _LOGGER.warning("reading of %s was ignored: %s", unit_id, error)
+
+    def line(self) -> Line:
+        """The line as known now."""
+        converters = {unit_id: reading.converter for unit_id, reading in self.readings.items()}
+        return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy)
+
+    def fresh_converters(self, unit_ids: Collection[str]) -> dict[str, Converter] | None:
+        """The units' converters from readings young enough and taken after the last change of current; None if one lacks."""
+        now_s = self.clock.monotonic()
+        limit_s = max(2 * self.clock.period(self.policy.data_acquisition_period_s), 2.0)
+        found = {}
+        for unit_id in unit_ids:
+            reading = self.readings.get(unit_id)
+            if reading is None or now_s - reading.monotonic_s > limit_s or reading.monotonic_s < self.changed_s:
+                return None
+            found[unit_id] = reading.converter
+        return found
+
+    async def update(self, deal_id: str, change: Callable[[Deal], Deal], *, transition: bool = True) -> Deal:
+        """Change a deal's record by compare-and-set; both units write a transition down before this returns.
+
+        Raises:
+            DealGoneError: if the deal is no longer there.
+
+        """
+        key = DEAL + deal_id
+        while True:
+            entry = await self.cluster.store.get(key)
+            if entry is None or entry.value is None:
+                raise DealGoneError(f"deal {deal_id} is no longer in the store")
+            deal = Deal.from_json(entry.value)
+            changed = change(deal)
+            if changed == deal:
+                return deal
+            changed = changed.changed(epoch=self._lease.epoch)
+            record = changed.to_json()
+            try:
+                revision = await self.cluster.store.update(key, record, entry.revision)
+            except StoreConflictError:
+                continue
+            self.board.note(Entry(key, record, revision))
+            break
+        if transition:
+            await self.tell_ledgers(changed)
+        return changed
+
+    async def tell_ledgers(self, deal: Deal) -> bool:
+        """Both units' ledgers get the record; whether both said it is durable."""
+        answers = await self.cluster.scatter(deal.unit_ids, RECORD, {"deal": deal.to_json()}, RECORD_TIMEOUT_S)
+        return all(answers.get(unit_id, {}).get("durable") for unit_id in deal.unit_ids)
+
+    async def count(self, deal: Deal) -> Deal:
+        """Copy both units' counters into the record; the agreed amount is judged by the policy's reference side."""
+        told = {unit: self.energy.get(unit, {}).get(deal.deal_id) for unit in deal.unit_ids}
+        news = {unit: counters for unit, counters in told.items() if counters is not None and counters != deal.energy.get(unit)}
+        if not news:
+            return deal
+        reference_unit = deal.unit_on(Side(self.policy.reference_side))
+        now = self.clock.now()
+
+        def change(stored: Deal) -> Deal:
+            energy = {**stored.energy, **{unit: stored.side_energy(unit).merged(counters) for unit, counters in news.items()}}
+            counted_wh = energy.get(reference_unit, SideEnergy()).battery_wh
+            if stored.start_time is None:
+                return stored.changed(energy=energy)
+            return stored.changed(energy=energy, cumulate_amount_wh=max(stored.cumulate_amount_wh, counted_wh), cumulate_time=now)
+
+        return await self.update(deal.deal_id, change, transition=False)
+
+    async def dispose(self, deal: Deal) -> bool:
+        """Take an ended deal out of the store once both ledgers have it; whether it is out."""
+        await self.cluster.store.delete(STOP + deal.deal_id)
+        if not await self.tell_ledgers(deal):
+            return False
+        await self.cluster.store.delete(DEAL + deal.deal_id)
+        self.board.note(Entry(DEAL + deal.deal_id, None, self.board.revision(deal.deal_id) + 1))
+        return True

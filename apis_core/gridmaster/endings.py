@@ -1,0 +1,186 @@
+"""Switching a deal off: stop, departure of the master side, abort, discard and scram (behaviour reference 4.8 to 4.13)."""
+
+import asyncio
+from collections.abc import Collection
+import logging
+
+from ..model.converter import ConverterMode
+from ..model.deal import Deal, Mark
+from ..model.errors import ApisError
+from ..model.modes import CommandKind
+from ..rules.reference import Danger, Departure, plan_departure
+from .access import Access
+from .beginnings import DangerError
+from .hand_over import hand_over
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class NotYetError(ApisError):
+    """The reference cannot go to wait yet: a converter of its line may still be on."""
+
+
+async def stop(access: Access, deal: Deal, reason: str | None) -> Deal:
+    """Switch the slave-side unit off (or down to its other deals), then write the stop down; `reason` makes it an abort.
+
+    A deal that was never activated only gets its mark. What cannot be commanded is recorded, and the deal ends all the same.
+
+    Raises:
+        DealGoneError: if the deal is no longer there.
+
+    """
+    if deal.activate_time is None:
+        return await discard(access, deal, reason or "not activated")
+    line = access.line()
+    slave = deal.unit_on(line.master_side.opposite)
+    failure = None
+    if deal.warm_up_time is not None or line.mode(slave) is not ConverterMode.WAIT:
+        failure = await _let_go(access, deal, slave)
+    now = access.clock.now()
+
+    def change(stored: Deal) -> Deal:
+        marks = [Mark(now, text) for text in (reason, failure) if text is not None]
+        return _marked(stored.changed(stop_time=stored.stop_time or now), marks)
+
+    await _refresh_counters(access, deal)
+    return await access.update(deal.deal_id, change)
+
+
+async def _let_go(access: Access, deal: Deal, unit_id: str) -> str | None:
+    """The unit's part of a stop; what went wrong, or None."""
+    line = access.line()
+    others = [d for d in line.others(deal, unit_id) if d.is_running]
+    text = f"stop of deal {deal.deal_id}"
+    try:
+        if others:
+            await access.command(unit_id, CommandKind.CURRENT, text, grid_current_a=line.current_for_others_a(deal, unit_id))
+        else:
+            await access.command(unit_id, CommandKind.WAIT, text)
+    except ApisError as error:
+        _LOGGER.warning("stop of deal %s: %s did not follow: %s", deal.deal_id, unit_id, error)
+        return f"{unit_id} did not follow the stop: {error}"
+    return None
+
+
+async def _refresh_counters(access: Access, deal: Deal) -> None:
+    """Count what flowed until now into the record, before the deal counts as stopped."""
+    try:
+        await access.read(*deal.unit_ids)
+    except ApisError as error:
+        _LOGGER.warning("deal %s: last reading: %s", deal.deal_id, error)
+    await access.count(deal)
+
+
+async def depart(access: Access, deal: Deal) -> Deal:
+    """Switch the master-side unit off, down to its other deals, or hand its voltage over; then the deal has ended.
+
+    Raises:
+        DangerError: if the line is left without what holds it.
+        NotYetError: if the reference must hold on.
+        ApisError: if a unit did not follow.
+
+    """
+    await access.read(*deal.unit_ids)
+    line = access.line()
+    reference = line.reference_unit_id
+    if reference is not None and reference not in deal.unit_ids:
+        await access.read(reference)
+        line = access.line()
+    plan = plan_departure(deal, line)
+    if isinstance(plan, Danger):
+        raise DangerError(plan.reason)
+    reason = f"end of deal {deal.deal_id}"
+    if plan.hand_over is not None:
+        await hand_over(access, plan.hand_over, reason)
+    elif plan.current_a is not None:
+        await access.command(plan.unit_id, CommandKind.CURRENT, reason, grid_current_a=plan.current_a)
+    elif plan.command_wait:
+        if line.mode(plan.unit_id) is ConverterMode.VOLTAGE_REFERENCE:
+            await expect_all_others_off(access, plan.unit_id)
+        await access.command(plan.unit_id, CommandKind.WAIT, reason)
+    return await _ended(access, deal, plan)
+
+
+async def _ended(access: Access, deal: Deal, plan: Departure) -> Deal:
+    if plan.new_master_id is not None:
+        await access.update(plan.new_master_id, lambda d: d.changed(is_master=True))
+    await _refresh_counters(access, deal)
+    now = access.clock.now()
+    return await access.update(deal.deal_id, lambda d: d.changed(deactivate_time=now, is_master=False))
+
+
+async def expect_all_others_off(access: Access, reference: str) -> None:
+    """Nothing but a fresh reading in wait counts as off; a converter found on without a deal is ordered to wait.
+
+    Raises:
+        NotYetError: if one is not known to be off.
+
+    """
+    others = sorted(set(access.policy.member_unit_ids) - {reference})
+    reachable = sorted(access.members() - {reference})
+    try:
+        await access.read(*reachable)
+    except ApisError as error:
+        raise NotYetError(f"{reference} holds the line: {error}") from error
+    line = access.line()
+    for unit_id in reachable:
+        mode = line.mode(unit_id)
+        if mode is not None and mode.is_current_mode:
+            await access.command(unit_id, CommandKind.WAIT, "no deal: the line goes down")
+    # A unit that was never seen on this line has nothing on it; one that was seen active and is away may still be on.
+    doubtful = [
+        unit_id
+        for unit_id in others
+        if unit_id not in reachable and access.line().mode(unit_id) not in (None, ConverterMode.WAIT)
+    ]
+    if doubtful:
+        raise NotYetError(f"{reference} holds the line: {', '.join(doubtful)} may still be on and cannot be reached")
+
+
+async def discard(access: Access, deal: Deal, reason: str) -> Deal:
+    """End a deal before anything was switched on."""
+    mark = Mark(access.clock.now(), reason)
+    return await access.update(deal.deal_id, lambda d: _marked(d, [mark]))
+
+
+def _marked(deal: Deal, marks: Collection[Mark]) -> Deal:
+    """The deal with its abort marks; the same reason is not written twice."""
+    known = {mark.reason for mark in deal.aborts}
+    new = [mark for mark in marks if mark.reason not in known]
+    if not new:
+        return deal
+    return deal.changed(
+        aborts=(*deal.aborts, *new),
+        abort_time=deal.abort_time or new[0].time,
+        abort_reason=deal.abort_reason or new[0].reason,
+    )
+
+
+async def scram(access: Access, reason: str) -> None:
+    """All converters to wait: the current modes first and together, the reference after the policy's delay."""
+    line = access.line()
+    references = set(line.reference_unit_ids)
+    await _wait_all(access, sorted(access.members() - references), reason)
+    await access.clock.sleep_wall(access.policy.scram_voltage_reference_delay_s)
+    await _wait_all(access, sorted(references & access.members()), reason)
+    now = access.clock.now()
+
+    def change(deal: Deal) -> Deal:
+        stop = deal.stop_time or (now if deal.start_time is not None else None)
+        end = deal.deactivate_time or (now if deal.activate_time is not None else None)
+        return deal.changed(scram_time=now, scram_reason=reason, stop_time=stop, deactivate_time=end, is_master=False)
+
+    for deal in line.deals:
+        await _refresh_counters(access, deal)
+        await access.update(deal.deal_id, change)
+
+
+async def _wait_all(access: Access, unit_ids: Collection[str], reason: str) -> None:
+    results = await asyncio.gather(
+        *(access.command(unit_id, CommandKind.SCRAM, reason) for unit_id in unit_ids), return_exceptions=True
+    )
+    for unit_id, result in zip(unit_ids, results, strict=True):
+        if isinstance(result, ApisError):
+            _LOGGER.error("scram: %s did not follow: %s", unit_id, result)
+        elif isinstance(result, BaseException):
+            raise result

@@ -1,0 +1,107 @@
+"""The Grid Master's lease, on top of any store with compare-and-set.
+
+Each change of holder raises the epoch. A holder renews by compare-and-set; whoever watches judges by its own clock how
+long the lease has not changed. A renewal whose answer was lost is read back: if it holds our own count it was applied.
+"""
+
+from ..model.errors import ClusterError, StoreConflictError
+from ..ports import Clock, Entry, Store
+from ..rules import role
+
+KEY = "lease.gridMaster"
+
+
+class StoreLease:
+    """One unit's view of the lease."""
+
+    def __init__(self, store: Store, clock: Clock, unit_id: str) -> None:
+        """Nothing is asked yet."""
+        self._store = store
+        self._clock = clock
+        self._unit_id = unit_id
+        self._seen: tuple[int, role.LeaseRecord, float] | None = None
+        self._held: role.LeaseRecord | None = None
+        self._revision = 0
+        self._renewed_wall_s = 0.0
+
+    @property
+    def epoch(self) -> int:
+        """See Lease; 0 while not held."""
+        return self._held.epoch if self._held is not None else 0
+
+    @property
+    def renewed_wall_s(self) -> float:
+        """See Lease."""
+        return self._renewed_wall_s
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this unit holds it and the last renewal is younger than its length."""
+        return self._held is not None and self._clock.wall() < self._renewed_wall_s + role.LEASE_LENGTH_S
+
+    @property
+    def holder(self) -> str | None:
+        """Who holds it as last seen; None if nobody does or it has not been renewed for its length."""
+        if self._seen is None:
+            return None
+        _, record, since_s = self._seen
+        expired = self._clock.wall() - since_s >= role.LEASE_LENGTH_S
+        return None if expired or not record.holder else record.holder
+
+    def observe(self, entry: Entry) -> None:
+        """Take note of the lease as stored."""
+        if entry.value is None:
+            self._seen = None
+            return
+        if self._seen is None or self._seen[0] != entry.revision:
+            self._seen = (entry.revision, role.LeaseRecord.from_json(entry.value), self._clock.wall())
+
+    async def try_take(self, highest_epoch: int) -> bool:
+        """Take it if it is free: with an epoch above every one seen."""
+        entry = await self._store.get(KEY)
+        if entry is not None:
+            self.observe(entry)
+        record, unseen_s = None, 0.0
+        if entry is not None and self._seen is not None:
+            record, unseen_s = self._seen[1], self._clock.wall() - self._seen[2]
+        if not role.may_take(record, self._unit_id, unseen_s):
+            return False
+        taken = role.LeaseRecord(self._unit_id, max(highest_epoch, record.epoch if record else 0) + 1)
+        return await self._write(taken, entry.revision if entry is not None else None)
+
+    async def renew(self) -> bool:
+        """Confirm the lease; False if somebody else has it now."""
+        if self._held is None:
+            return False
+        renewed = role.LeaseRecord(self._unit_id, self._held.epoch, self._held.renewal + 1)
+        return await self._write(renewed, self._revision)
+
+    async def hand_to(self, unit_id: str) -> None:
+        """Give it to another unit (or, with an empty id, to nobody)."""
+        if self._held is None:
+            return
+        record = role.LeaseRecord(unit_id, self._held.epoch + (1 if unit_id else 0))
+        self._held = None
+        try:
+            await self._store.update(KEY, record.to_json(), self._revision)
+        except ClusterError:
+            return
+
+    async def _write(self, record: role.LeaseRecord, revision: int | None) -> bool:
+        sent_wall_s = self._clock.wall()
+        try:
+            if revision is None:
+                self._revision = await self._store.create(KEY, record.to_json())
+            else:
+                self._revision = await self._store.update(KEY, record.to_json(), revision)
+        except StoreConflictError:
+            entry = await self._store.get(KEY)
+            if entry is None or entry.value != record.to_json():
+                self._held = None
+                if entry is not None:
+                    self.observe(entry)
+                return False
+            self._revision = entry.revision
+        self._held, self._renewed_wall_s = record, sent_wall_s
+        self._seen = (self._revision, record, sent_wall_s)
+        return True

@@ -1,0 +1,321 @@
+"""The Grid Master at work: one loop that watches all units, and one that walks deals through their life.
+
+The watching loop collects readings and counters of all units at once and checks the line. The conducting loop gives the
+line to one deal's transition at a time and wakes when a deal is predicted to be complete, when the store changes, or at
+its period. Both only fetch, call and act; what to do is decided in `rules/`.
+"""
+
+import asyncio
+from collections.abc import Callable
+import logging
+
+from ..model.converter import ConverterMode
+from ..model.deal import Deal, Side
+from ..model.errors import ApisError, Category, ClusterError, ErrorReport, Extent, Level
+from ..model.modes import CommandKind
+from ..rules import energy, global_safety, lifecycle, optimisation
+from ..rules.findings import judged
+from ..rules.lifecycle import Step
+from ..rules.modes import deals_must_end
+from ..rules.reactions import Reaction, reactions
+from ..rules.reference import Never, NotNow
+from ..rules.schedule import next_pass_s
+from ..unit.board import ALERT, MODE
+from ..waiting import wait_for
+from . import beginnings, endings
+from .access import Access, DealGoneError
+
+_LOGGER = logging.getLogger(__name__)
+DEPARTURE_ATTEMPTS = 3
+
+
+class GridMaster:
+    """One holding of the role."""
+
+    def __init__(self, unit_id: str, access: Access, report: Callable[[ErrorReport], None]) -> None:
+        """`unit_id`: whose process this is; `report` takes errors for the record."""
+        self._unit_id = unit_id
+        self._access = access
+        self._report = report
+        self._wake = access.board.listen()
+        self._strikes: frozenset[str] = frozenset()
+        self._checked_s = float("-inf")
+        self._failed: dict[str, str] = {}
+        self._attempts: dict[str, int] = {}
+        self._ramps: dict[str, tuple[float, float]] = {}
+        self._due_s: dict[str, float] = {}
+        self._running: frozenset[str] = frozenset()
+        self._alert_until_s = float("-inf")
+        # Held during a look at the deals; whoever moves the role takes it first, so that no sequence is cut in two.
+        self.turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            await self._access.collect()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch())
+                group.create_task(self._conduct())
+        finally:
+            self._access.board.unlisten(self._wake)
+
+    async def _watch(self) -> None:
+        """Readings, counters and the safety of the line, at the collection period."""
+        policy, clock = self._access.policy, self._access.clock
+        while True:
+            await clock.sleep(clock.period(policy.data_collection_period_s))
+            await self.watch_once()
+
+    async def watch_once(self) -> None:
+        """One cycle: collect, count, check."""
+        access = self._access
+        await access.collect()
+        running = [deal for deal in access.board.deals() if deal.is_running]
+        for deal in running:
+            try:
+                self._predict(await access.count(deal))
+            except DealGoneError:
+                continue
+        await self._check_line()
+        await self._lift_alert()
+
+    async def _conduct(self) -> None:
+        """Transitions, one at a time."""
+        access = self._access
+        while True:
+            async with self.turn:
+                again = await self._pass()
+            now_s = access.clock.monotonic()
+            if again:
+                await asyncio.sleep(0)
+                continue
+            period_s = access.clock.period(access.policy.main_loop_period_s)
+            await wait_for(access.clock, next_pass_s(now_s, period_s, self._due_s.values()), self._wake)
+
+    async def _pass(self) -> bool:
+        """One look at all deals; whether something was done, so that another look is due at once."""
+        deals = self._access.board.deals()
+        self._due_s = {key: due for key, due in self._due_s.items() if any(d.deal_id == key for d in deals)}
+        must_end = self._must_end(deals)
+        ordered = lifecycle.order(deals, must_end, self._access.policy.large_capacity_unit_ids)
+        for deal in ordered:
+            others = [d for d in deals if d.deal_id != deal.deal_id]
+            step = lifecycle.next_step(deal, others, must_end=deal.deal_id in must_end)
+            try:
+                if await self._do(deal, step, must_end.get(deal.deal_id)):
+                    return True
+            except endings.NotYetError as error:
+                _LOGGER.warning("deal %s: %s", deal.deal_id, error)
+                self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
+                return False
+            except beginnings.DangerError as error:
+                await self._react(Category.HARDWARE, Level.ERROR, str(error))
+                return True
+            except DealGoneError:
+                return True
+            except ClusterError as error:
+                return self._failed_step(deal, step, str(error))
+            except ApisError as error:
+                return self._failed_step(deal, step, str(error))
+            if deal.is_in_transition:
+                # It holds the line until its next look.
+                return False
+        await self._optimise_voltage(deals)
+        return False
+
+    def _must_end(self, deals: tuple[Deal, ...]) -> dict[str, str]:
+        """Deals that end now, with the reason."""
+        access = self._access
+        reasons = dict(access.board.stop_reasons())
+        charges = {unit: reading.battery.state_of_charge_pct for unit, reading in access.readings.items()}
+        for deal in deals:
+            if deals_must_end(access.board.mode):
+                reasons.setdefault(deal.deal_id, str(access.board.mode))
+            elif deal.is_started:
+                reason = lifecycle.end_reason(deal, charges, access.policy, access.clock.now())
+                if reason is not None:
+                    reasons.setdefault(deal.deal_id, reason)
+        return {**self._failed, **reasons}
+
+    async def _do(self, deal: Deal, step: Step, reason: str | None) -> bool:
+        """One step; whether something changed. A step that works goes straight on to the next."""
+        access = self._access
+        match step:
+            case Step.DISPOSE:
+                return await self._dispose(deal)
+            case Step.DEACTIVATE:
+                await self._depart(deal)
+            case Step.STOP:
+                await endings.stop(access, deal, reason or "asked")
+            case Step.ACTIVATE:
+                return await self._activate(deal)
+            case Step.CHECK_RAMP_UP:
+                found = await beginnings.check_ramp_up(access, deal, self._ramps)
+                if not isinstance(found, Deal):
+                    self._due_s[deal.deal_id] = found
+                    return False
+                self._due_s.pop(deal.deal_id, None)
+            case Step.AUTHORISE:
+                proved = await beginnings.authorise(access, deal)
+                if proved is not None:
+                    self._predict(await beginnings.warm_up(access, proved))
+            case Step.WARM_UP:
+                self._predict(await beginnings.warm_up(access, deal))
+            case Step.EXCHANGE:
+                return await self._exchange(deal)
+        return True
+
+    async def _activate(self, deal: Deal) -> bool:
+        access = self._access
+        if access.board.alert is not None or deals_must_end(access.board.mode) or self._completion_is_near():
+            return False
+        outcome = await beginnings.activate(access, deal)
+        if isinstance(outcome, NotNow):
+            _LOGGER.debug("deal %s waits: %s", deal.deal_id, outcome.reason)
+            self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
+            return False
+        if isinstance(outcome, Never):
+            _LOGGER.info("deal %s is discarded: %s", deal.deal_id, outcome.reason)
+            await endings.discard(access, deal, outcome.reason)
+        self._due_s.pop(deal.deal_id, None)
+        return True
+
+    def _completion_is_near(self) -> bool:
+        """Whether a running deal will need the line before a transition begun now would be over."""
+        policy = self._access.policy
+        transition_s = 4 * (policy.checkpoint_wait_s + 0.5)
+        now_s = self._access.clock.monotonic()
+        running = {deal.deal_id for deal in self._access.board.deals() if deal.is_started}
+        return any(due_s - now_s < transition_s for key, due_s in self._due_s.items() if key in running)
+
+    async def _exchange(self, deal: Deal) -> bool:
+        """Look at a started deal when its end is predicted: stop it if its amount has been exchanged."""
+        access = self._access
+        due_s = self._due_s.get(deal.deal_id)
+        for unit_id in deal.unit_ids:
+            reading = access.readings.get(unit_id)
+            if reading is not None and reading.converter.mode is ConverterMode.WAIT and reading.monotonic_s >= access.changed_s:
+                raise beginnings.StepFailedError(f"{unit_id} went to wait by itself")
+        if due_s is None or due_s > access.clock.monotonic():
+            return False
+        await access.read(deal.unit_on(Side(access.policy.reference_side)))
+        deal = await access.count(deal)
+        if deal.cumulate_amount_wh < deal.amount_wh:
+            self._predict(deal)
+            return False
+        await endings.stop(access, deal, None)
+        return True
+
+    def _predict(self, deal: Deal) -> None:
+        """When the deal's amount will have been exchanged at the present power."""
+        access = self._access
+        side = Side(access.policy.reference_side)
+        unit_id = deal.unit_on(side)
+        reading = access.readings.get(unit_id)
+        if not deal.is_started or reading is None:
+            return
+        power_w = side.sign * (reading.converter.meter.battery_power_w or 0.0)
+        total_a = abs(reading.converter.meter.grid_current_a or 0.0)
+        share = min(1.0, abs(deal.compensated_current_a(unit_id)) / total_a) if total_a > energy.IDLE_CURRENT_A else 0.0
+        seconds = energy.seconds_to_complete(deal.amount_wh, deal.cumulate_amount_wh, power_w * share)
+        if seconds is None:
+            self._due_s.pop(deal.deal_id, None)
+        else:
+            self._due_s[deal.deal_id] = reading.monotonic_s + seconds
+            self._wake.set()
+
+    async def _depart(self, deal: Deal) -> None:
+        try:
+            await endings.depart(self._access, deal)
+        except endings.NotYetError, beginnings.DangerError, DealGoneError:
+            raise
+        except ApisError as error:
+            attempts = self._attempts[deal.deal_id] = self._attempts.get(deal.deal_id, 0) + 1
+            if attempts < DEPARTURE_ATTEMPTS:
+                raise
+            await self._give_up(deal, str(error))
+
+    async def _give_up(self, deal: Deal, reason: str) -> None:
+        """The deal ends although its master side did not follow; the unit is reported, others go on."""
+        text = f"deal {deal.deal_id} ended, but its converters did not follow: {reason}"
+        self._report(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.WARN, text))
+        now = self._access.clock.now()
+        await self._access.update(deal.deal_id, lambda d: d.changed(deactivate_time=now, is_master=False))
+
+    async def _dispose(self, deal: Deal) -> bool:
+        if self._due_s.get(deal.deal_id, 0.0) > self._access.clock.monotonic():
+            return False
+        if await self._access.dispose(deal):
+            _LOGGER.info("deal %s ended with %.2f of %d Wh", deal.deal_id, deal.cumulate_amount_wh, deal.amount_wh)
+            for memory in (self._failed, self._attempts, self._ramps, self._due_s):
+                memory.pop(deal.deal_id, None)
+            return True
+        self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
+        return False
+
+    def _failed_step(self, deal: Deal, step: Step, reason: str) -> bool:
+        """Remember why a deal cannot go on; it is ended in order at the next look."""
+        _LOGGER.warning("deal %s: %s failed: %s", deal.deal_id, step, reason)
+        self._report(
+            ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.WARN, f"deal {deal.deal_id}: {step} failed: {reason}")
+        )
+        self._failed.setdefault(deal.deal_id, reason)
+        self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s / 5
+        return step not in (Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
+
+    async def _check_line(self) -> None:
+        """The leak check, on complete sets taken after the last change, a period apart, and never across a transition."""
+        access = self._access
+        deals = tuple(deal for deal in access.board.deals() if not deal.is_ended)
+        if any(deal.is_in_transition for deal in deals) or not any(deal.is_running for deal in deals):
+            self._strikes = frozenset()
+            return
+        on_line = {unit for deal in deals if deal.is_active for unit in deal.unit_ids}
+        converters = access.fresh_converters(on_line)
+        period_s = access.clock.period(access.policy.data_acquisition_period_s)
+        now_s = access.clock.monotonic()
+        if converters is None or now_s - self._checked_s < period_s:
+            return
+        self._checked_s = now_s
+        findings = global_safety.check(deals, converters, access.policy)
+        reports, self._strikes = judged(findings, self._strikes, self._unit_id, Extent.GLOBAL)
+        for report in reports:
+            await self.react(report)
+
+    async def _react(self, category: Category, level: Level, message: str) -> None:
+        await self.react(ErrorReport(self._unit_id, category, Extent.GLOBAL, level, message))
+
+    async def react(self, report: ErrorReport) -> None:
+        """What follows a global error (rules/reactions)."""
+        access, store = self._access, self._access.cluster.store
+        self._report(report)
+        for reaction in reactions(report):
+            match reaction:
+                case Reaction.SCRAM:
+                    await endings.scram(access, str(report))
+                case Reaction.LATCH_STOP | Reaction.END_ALL_DEALS:
+                    await store.put(MODE, {"mode": "stop", "who": report.unit_id, "reason": report.message})
+                case Reaction.NO_NEW_DEALS:
+                    self._alert_until_s = access.clock.wall() + access.policy.grid_master_error_sustaining_s
+                    await store.put(ALERT, {"reason": report.message, "unitId": report.unit_id})
+                case Reaction.END_NAMED_UNITS_DEALS:
+                    for deal in access.board.own_deals(report.unit_id):
+                        await access.board.ask_to_stop(deal.deal_id, report.message)
+                case _:
+                    pass
+
+    async def _lift_alert(self) -> None:
+        if self._access.board.alert is not None and self._access.clock.wall() >= self._alert_until_s:
+            await self._access.cluster.store.delete(ALERT)
+
+    async def _optimise_voltage(self, deals: tuple[Deal, ...]) -> None:
+        """Where the policy wants it: the line voltage at which the running deals' converters work best."""
+        access = self._access
+        running = frozenset(deal.deal_id for deal in deals if deal.is_running)
+        if not access.policy.voltage_optimisation_enabled or running == self._running:
+            return
+        self._running = running
+        voltage_v = optimisation.efficient_grid_voltage_v(deals, access.policy)
+        reference = access.line().reference_unit_id
+        if voltage_v is not None and reference is not None:
+            await access.command(reference, CommandKind.VOLTAGE, "line voltage", grid_voltage_v=voltage_v)

@@ -1,0 +1,140 @@
+"""Holding the role: takes the lease when it is free, renews it, works while it holds it, and moves it where it belongs."""
+
+import asyncio
+from collections.abc import Callable
+import contextlib
+import logging
+
+from ..model.errors import Category, ErrorReport, Extent, Level
+from ..ports import Clock, Cluster
+from ..rules import role
+from ..unit.board import Board
+from ..unit.settings import Settings
+from ..waiting import wait_for
+from .access import Access
+from .lease import KEY, StoreLease
+from .master import GridMaster
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Role:
+    """One unit's part in the role."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        cluster: Cluster,
+        board: Board,
+        clock: Clock,
+        highest_epoch: Callable[[], int],
+        report: Callable[[ErrorReport], None],
+    ) -> None:
+        """`highest_epoch`: the highest this unit's converter has obeyed."""
+        self._settings = settings
+        self._cluster = cluster
+        self._board = board
+        self._clock = clock
+        self._highest_epoch = highest_epoch
+        self._report = report
+        self._leaving = False
+        self._work: asyncio.Task[None] | None = None
+        self._lease = StoreLease(cluster.store, clock, settings.unit_id)
+        self.master: GridMaster | None = None
+        self.access: Access | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this unit is Grid Master."""
+        return self.master is not None
+
+    @property
+    def holder(self) -> str | None:
+        """The Grid Master as this unit knows it."""
+        return self._lease.holder
+
+    async def run(self) -> None:
+        """Watch the lease until cancelled; work whenever it is ours."""
+        wake = self._board.listen()
+        try:
+            while True:
+                if not self._leaving and await self._should_try() and await self._lease.try_take(self._highest_epoch()):
+                    await self._hold()
+                await wait_for(self._clock, self._clock.monotonic() + self._retry_s(), wake)
+        finally:
+            self._board.unlisten(wake)
+
+    async def leave(self) -> None:
+        """Give the role to another live unit; take it no more."""
+        self._leaving = True
+        if self.master is not None:
+            async with self.master.turn:
+                others = sorted(self._cluster.live() & set(self._settings.policy.member_unit_ids) - {self._settings.unit_id})
+                await self._lease.hand_to(others[0] if others else "")
+                self._end_work()
+
+    def _retry_s(self) -> float:
+        # The lease is wall time; the wait is in the community's.
+        per_wall_s = self._clock.to_wall(1.0)
+        return role.LEASE_RENEWAL_S / per_wall_s
+
+    async def _should_try(self) -> bool:
+        entry = await self._cluster.store.get(KEY)
+        if entry is not None:
+            self._lease.observe(entry)
+        holder = self._lease.holder
+        if holder is not None:
+            return holder == self._settings.unit_id
+        wanted = role.desired_unit(self._settings.policy, None, self._cluster.live())
+        return wanted in (None, self._settings.unit_id)
+
+    async def _hold(self) -> None:
+        """Work with the lease until it is lost or handed on."""
+        unit_id = self._settings.unit_id
+        _LOGGER.info("%s is Grid Master, epoch %d", unit_id, self._lease.epoch)
+        self.access = Access(self._settings, self._cluster, self._board, self._clock, self._lease)
+        self.master = GridMaster(unit_id, self.access, self._report)
+        self._work = work = asyncio.create_task(self.master.run(), name=f"grid master {unit_id}")
+        try:
+            await self._renew_while(work)
+        finally:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            self.master = self.access = self._work = None
+            _LOGGER.info("%s is no longer Grid Master", unit_id)
+
+    async def _renew_while(self, work: asyncio.Task[None]) -> None:
+        due_s = self._clock.wall() + role.LEASE_RENEWAL_S
+        while self._lease.epoch and not work.done():
+            moved = await self._move_if_wanted()
+            if moved:
+                return
+            now_s = self._clock.wall()
+            if now_s >= due_s:
+                if not await self._lease.renew():
+                    return
+                due_s = now_s + role.LEASE_RENEWAL_S
+            await asyncio.wait({work}, timeout=role.LEASE_RETRY_S)
+        if work.done() and not work.cancelled() and (error := work.exception()) is not None:
+            _LOGGER.error("Grid Master of %s failed", self._settings.unit_id, exc_info=error)
+            message = f"the Grid Master stopped: {error!r}"
+            self._report(ErrorReport(self._settings.unit_id, Category.LOGIC, Extent.LOCAL, Level.WARN, message))
+            await self._lease.hand_to("")
+
+    async def _move_if_wanted(self) -> bool:
+        """Hand the role to where the policy wants it, between two transitions."""
+        if self.access is None or self.master is None or self.master.turn.locked():
+            return False
+        wanted = role.desired_unit(self._settings.policy, self.access.line().reference_unit_id, self._cluster.live())
+        if wanted in (None, self._settings.unit_id):
+            return False
+        async with self.master.turn:
+            _LOGGER.info("the role moves from %s to %s", self._settings.unit_id, wanted)
+            await self._lease.hand_to(wanted)
+            self._end_work()
+        return True
+
+    def _end_work(self) -> None:
+        if self._work is not None:
+            self._work.cancel()

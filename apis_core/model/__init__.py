@@ -1,0 +1,1 @@
+"""What is said: immutable values and their JSON forms in the original field names."""

@@ -1,0 +1,94 @@
+"""What faces see of a community: a snapshot of its units and deals, and the events that change it."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .deal import Deal
+from .times import format_time, parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class UnitView:
+    """One unit as shown to people. None is unknown; currents and powers are positive when they charge the battery."""
+
+    unit_id: str
+    name: str
+    alive: bool
+    mode: str
+    local_mode: str | None = None
+    state_of_charge_pct: float | None = None
+    remaining_wh: int | None = None
+    converter_mode: str | None = None
+    grid_voltage_v: float | None = None
+    grid_current_a: float | None = None
+    grid_power_w: float | None = None
+    battery_power_w: float | None = None
+    is_grid_master: bool = False
+    is_voltage_reference: bool = False
+    reading_age_s: float | None = None
+    last_decline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A community at one moment of its time."""
+
+    time: datetime
+    mode: str
+    units: tuple[UnitView, ...]
+    deals: tuple[Deal, ...]
+    grid_master: str | None = None
+    epoch: int = 0
+    alert: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "time": format_time(self.time, None),
+            "mode": self.mode,
+            "gridMaster": self.grid_master,
+            "epoch": self.epoch,
+            "alert": self.alert,
+            "units": [asdict(unit) for unit in self.units],
+            "deals": [deal.to_json() for deal in self.deals],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Snapshot:
+        """Read the JSON form."""
+        return cls(
+            parse_time(data["time"], None),
+            data["mode"],
+            tuple(UnitView(**unit) for unit in data["units"]),
+            tuple(Deal.from_json(deal) for deal in data["deals"]),
+            data.get("gridMaster"),
+            data.get("epoch", 0),
+            data.get("alert"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: `kind` is deal, error, mode, grid_master or notice."""
+
+    kind: str
+    time: datetime
+    message: str
+    unit_id: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "kind": self.kind,
+            "time": format_time(self.time, None),
+            "message": self.message,
+            "unitId": self.unit_id,
+            "data": self.data,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Event:
+        """Read the JSON form."""
+        return cls(data["kind"], parse_time(data["time"], None), data["message"], data.get("unitId"), data.get("data", {}))

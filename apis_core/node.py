@@ -1,0 +1,278 @@
+"""One unit, whole: its user, mediator and controller, its part in the Grid Master's role, and how it starts and stops."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+import contextlib
+import logging
+from pathlib import Path
+import random
+from typing import Any
+
+from .gridmaster.role import Role
+from .model.converter import Converter, Reading
+from .model.deal import Deal
+from .model.errors import ApisError, Category, CommandRefusedError, ErrorReport, Extent, LedgerError, Level
+from .model.modes import LOCAL_MODES, Command, OperationMode
+from .model.scenario import Scenario
+from .ports import Clock, Cluster, Driver, Json, Ledger
+from .rules.modes import effective_mode
+from .rules.reactions import Reaction
+from .unit import deal_log
+from .unit.board import MODE, Board
+from .unit.controller import Controller, energy_json
+from .unit.errors import ErrorDesk
+from .unit.mediator import Mediator, wait_until
+from .unit.settings import Settings
+from .unit.subjects import COMMAND, ERROR, READ, RECORD, SNAPSHOT
+from .unit.user import User
+
+_LOGGER = logging.getLogger(__name__)
+RESTART_DELAY_S = 1.0
+
+
+class Node:
+    """A unit's process, or its part of one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        driver: Driver,
+        cluster: Cluster,
+        ledger: Ledger,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        deal_log_format: str | None = None,
+        state_file: Path | None = None,
+    ) -> None:
+        """`state_file`: where the original kept this unit's own mode; read once, at the first start."""
+        self.settings = settings
+        self.cluster = cluster
+        self.ledger = ledger
+        self.clock = clock
+        self._driver = driver
+        self._deal_log_format = deal_log_format
+        self._state_file = state_file
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = ""
+        self.local_mode: OperationMode | None = None
+        self.board = Board(cluster.store, settings.policy.operation_mode)
+        self.errors = ErrorDesk(settings.unit_id, cluster, ledger, clock)
+        self.controller = Controller(settings, driver, self.board, ledger, clock, rng, self.errors.report)
+        self.controller.local_mode = lambda: self.mode
+        self.user = User(settings, self.board, self.controller, clock, rng, self.unwilling)
+        self.mediator = Mediator(settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling)
+        self.user.use(self.mediator)
+        self.role = Role(settings, cluster, self.board, clock, lambda: self.controller.highest_epoch, self.errors.report)
+        for subject, handler in (
+            (SNAPSHOT, self._on_snapshot),
+            (READ, self._on_read),
+            (COMMAND, self._on_command),
+            (RECORD, self._on_record),
+            (ERROR, self._on_error),
+        ):
+            cluster.handle(subject, handler)
+
+    @property
+    def unit_id(self) -> str:
+        """Whose node this is."""
+        return self.settings.unit_id
+
+    @property
+    def mode(self) -> OperationMode:
+        """The mode that holds for this unit."""
+        return effective_mode(self.board.mode, self.local_mode)
+
+    def unwilling(self, least: OperationMode) -> str | None:
+        """Why the unit makes no deals now, or None. `least`: AUTONOMOUS for its own wishes, HETERONOMOUS for a person's."""
+        modes = (OperationMode.AUTONOMOUS,) if least is OperationMode.AUTONOMOUS else (OperationMode.AUTONOMOUS, OperationMode.HETERONOMOUS)
+        if self._closing:
+            return self._closing
+        if self.mode not in modes:
+            return f"the unit's mode is {self.mode}"
+        if self.errors.has_errors(self.settings.policy.error_sustaining_s):
+            return "the unit had an error a moment ago"
+        if self.board.alert is not None:
+            return f"no new deals now: {self.board.alert.get('reason')}"
+        return None
+
+    async def start(self) -> None:
+        """Begin: remember, read the device, join in.
+
+        Raises:
+            DriverError: if the device does not answer.
+
+        """
+        await self._remember_mode()
+        await self.ledger.record_scenario(self.settings.scenario.to_json(), "start", self.clock.now())
+        self._spawn("board", self.board.run)
+        await self.controller.start()
+        self._spawn("controller", self.controller.run)
+        self._spawn("errors", lambda: self.errors.run(self._react))
+        self._spawn("role", self.role.run)
+        self._spawn("user", self.user.run)
+        _LOGGER.info("%s is up", self.unit_id)
+
+    async def stop(self, reason: str) -> None:
+        """End in order: own deals first, then the converter, then the role; nothing is left behind."""
+        await self.end_own_deals(reason)
+        with contextlib.suppress(ApisError):
+            await self.controller.stop_local(reason)
+        await self.role.leave()
+        await self._cancel_tasks()
+        # Once more at the very end: whatever happened in between, the converter is left in wait.
+        with contextlib.suppress(ApisError):
+            await self.controller.stop_local(reason)
+        await self._let_go()
+
+    async def end_own_deals(self, reason: str) -> None:
+        """Ask the Grid Master to end this unit's deals, and wait until it has; no longer than the policy allows."""
+        self._closing = self._closing or f"{self.unit_id}: {reason}"
+        for deal in self.board.own_deals(self.unit_id):
+            await self.board.ask_to_stop(deal.deal_id, f"{self.unit_id}: {reason}")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.policy.stop_me_timeout_s):
+                await wait_until(self.board, lambda: not self.board.own_deals(self.unit_id))
+
+    async def kill(self) -> None:
+        """End at once as a killed process does: no deal is ended, no converter commanded. For trying what then follows."""
+        await self._cancel_tasks()
+        await self._let_go()
+
+    async def set_local_mode(self, mode: OperationMode | None, who: str) -> None:
+        """Hold this unit back (`heteronomous` or `stop`), or let it follow the community again (None).
+
+        Raises:
+            CommandRefusedError: for any other mode.
+
+        """
+        if mode is not None and mode not in LOCAL_MODES:
+            raise CommandRefusedError(f"{self.unit_id}: found mode {mode}, expected one of {', '.join(LOCAL_MODES)} or none")
+        await self.ledger.set_state("mode", {"mode": mode})
+        await self.ledger.record_mode("local", mode, who, self.clock.now())
+        self.local_mode = mode
+        if mode is OperationMode.STOP:
+            for deal in self.board.own_deals(self.unit_id):
+                await self.board.ask_to_stop(deal.deal_id, f"{self.unit_id}: {mode}")
+
+    async def set_global_mode(self, mode: OperationMode, who: str) -> None:
+        """Set the community's mode."""
+        await self.cluster.store.put(MODE, {"mode": mode, "who": who})
+        await self.ledger.record_mode("global", mode, who, self.clock.now())
+
+    async def set_scenario(self, scenario: Scenario, who: str) -> None:
+        """Live by another scenario from now on; deals that exist go on."""
+        await self.ledger.record_scenario(scenario.to_json(), who, self.clock.now())
+        self.settings.scenario = scenario
+
+    def _spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._supervised(name, work), name=f"{self.unit_id} {name}"))
+
+    async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """A loop that fails is reported and begins anew; it never dies quietly."""
+        while True:
+            try:
+                await work()
+                return
+            except Exception as error:
+                _LOGGER.exception("%s: %s failed", self.unit_id, name)
+                level = Level.FATAL if isinstance(error, LedgerError) else Level.ERROR
+                self.errors.report(ErrorReport(self.unit_id, Category.LOGIC, Extent.LOCAL, level, f"{name} failed: {error!r}"))
+                await self.clock.sleep_wall(RESTART_DELAY_S)
+
+    async def _cancel_tasks(self) -> None:
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _let_go(self) -> None:
+        await self.cluster.close()
+        await self._driver.close()
+        await self.ledger.flush()
+
+    async def _remember_mode(self) -> None:
+        stored = await self.ledger.state("mode")
+        text = stored.get("mode") if stored is not None else None
+        if stored is None and self._state_file is not None and self._state_file.is_file():
+            text = self._state_file.read_text(encoding="utf-8").strip()
+            await self.ledger.set_state("mode", {"mode": text if text in LOCAL_MODES else None})
+        self.local_mode = OperationMode(text) if text in LOCAL_MODES else None
+
+    async def _react(self, reaction: Reaction, report: ErrorReport) -> None:
+        match reaction:
+            case Reaction.END_OWN_DEALS:
+                await self._end_deals_after(report)
+            case Reaction.WAIT:
+                with contextlib.suppress(ApisError):
+                    await self.controller.stop_local(report.message)
+            case Reaction.GIVE_UP_ROLE:
+                _LOGGER.warning("%s: %s", self.unit_id, reaction)
+            case _:
+                _LOGGER.debug("%s: %s", self.unit_id, reaction)
+
+    async def _end_deals_after(self, report: ErrorReport) -> None:
+        for deal in self.board.own_deals(self.unit_id):
+            await self.board.ask_to_stop(deal.deal_id, f"{self.unit_id}: {report.message}")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.policy.stop_me_timeout_s):
+                await wait_until(self.board, lambda: not self.board.own_deals(self.unit_id))
+
+    def _answer(self, reading: Reading | None) -> Json:
+        account = self.controller.account
+        if reading is None:
+            return {"energy": energy_json(account)}
+        return {"reading": reading.to_json(None), "ageS": self.controller.reading_age_s(), "energy": energy_json(account)}
+
+    async def _on_snapshot(self, _sender: str, _message: Json) -> Json:
+        return self._answer(self.controller.reading)
+
+    async def _on_read(self, _sender: str, message: Json) -> Json:
+        refresh = self.controller.refresh_status if message.get("status") else self.controller.refresh
+        return self._answer(await refresh())
+
+    async def _on_command(self, _sender: str, message: Json) -> Json:
+        await self.controller.execute(Command.from_json(message))
+        return self._answer(self.controller.reading)
+
+    async def command_by_hand(self, command: Command) -> Converter:
+        """A person's command to this unit's converter.
+
+        Raises:
+            CommandRefusedError: unless the community's mode is manual.
+
+        """
+        if self.mode is not OperationMode.MANUAL:
+            raise CommandRefusedError(f"{self.unit_id}: the mode is {self.mode}; converters are driven by hand in manual only")
+        return await self.controller.execute(command)
+
+    async def _on_record(self, _sender: str, message: Json) -> Json:
+        deal = Deal.from_json(message.get("deal", {}))
+        deal = self._with_own_counters(deal)
+        await self.ledger.record_deal(deal, self.controller.account_json())
+        if self._deal_log_format is not None and deal_log.worth_logging(deal):
+            self._log_deal(deal, self._deal_log_format)
+        if deal.is_ended:
+            self.controller.settle(frozenset({deal.deal_id}))
+        return {"durable": True}
+
+    def _with_own_counters(self, deal: Deal) -> Deal:
+        own = self.controller.account.deals.get(deal.deal_id)
+        if own is None:
+            return deal
+        return deal.changed(energy={**deal.energy, self.unit_id: deal.side_energy(self.unit_id).merged(own)})
+
+    def _log_deal(self, deal: Deal, pattern: str) -> None:
+        try:
+            deal_log.write(deal, pattern, self.settings.zone)
+        except OSError as error:
+            self.errors.report(
+                ErrorReport(self.unit_id, Category.FRAMEWORK, Extent.LOCAL, Level.WARN, f"deal log: {error}")
+            )
+
+    async def _on_error(self, _sender: str, message: Json) -> Any:
+        report = ErrorReport.from_json(message)
+        if self.role.master is not None and report.extent is not Extent.LOCAL:
+            await self.role.master.react(report)
+        return None

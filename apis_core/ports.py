@@ -1,0 +1,215 @@
+"""What the inside needs from outside: time, a device, other units, and a place where nothing is lost."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from .model.converter import ConverterMode, Reading
+from .model.deal import Deal, SideEnergy
+from .model.errors import ErrorReport
+
+type Json = dict[str, Any]
+
+
+class Clock(Protocol):
+    """The community's time. Deadlines of messages and leases are wall time; everything about energy is not.
+
+    With a wall clock both are the same; with an accelerated emulator a community second is shorter than a wall second;
+    in virtual time both are the virtual loop's.
+    """
+
+    def now(self) -> datetime:
+        """The community's time, UTC."""
+
+    def monotonic(self) -> float:
+        """Community seconds since some moment; never falls."""
+
+    def wall(self) -> float:
+        """Wall seconds since some moment; never falls."""
+
+    def to_wall(self, seconds: float) -> float:
+        """How long that many community seconds take on the wall [s]."""
+
+    def period(self, seconds: float) -> float:
+        """A period of a loop [community s], no shorter than a node can keep up with."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for community seconds."""
+
+    async def sleep_wall(self, seconds: float) -> None:
+        """Wait for wall seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """One write to a device as a plain value: anyone who can send it can carry it out, a guard without the driver too.
+
+    `expect_mode`: the mode the answer must show for the write to have succeeded.
+    """
+
+    method: str
+    path: str
+    expect_mode: ConverterMode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceData:
+    """Everything a device says in one full read, in the original's objects; not yet checked."""
+
+    dcdc: Json
+    battery: Json
+    house: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What comes with a driver: who stops the converter when nobody commands it any more (`device`, `guard` or `none`)."""
+
+    name: str
+    dead_man: str = "none"
+
+
+class Driver(Protocol):
+    """A unit's hardware. Reads ask the device; setters only build requests, which the one writer sends."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the hardware can do."""
+
+    async def read(self) -> DeviceData:
+        """Everything. Raises DriverError."""
+
+    async def status(self) -> Json:
+        """Mode and meters only, always asked from the device. Raises DriverError."""
+
+    def set_mode(self, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float) -> DeviceRequest:
+        """Set all four values."""
+
+    def set_voltage(self, voltage_v: float, droop_ratio: float) -> DeviceRequest:
+        """Set line voltage and droop."""
+
+    def set_current(self, current_a: float) -> DeviceRequest:
+        """Set the current limit."""
+
+    async def write(self, request: DeviceRequest) -> Json:
+        """Send a request; the parts of `dcdc` the device answers. Raises DriverError."""
+
+    async def close(self) -> None:
+        """Let go of the device; what it does is not changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value in the shared store; `value` is None where it was deleted. `revision` grows with every change of the store."""
+
+    key: str
+    value: Json | None
+    revision: int
+
+
+class Store(Protocol):
+    """The cluster's shared key-value store with compare-and-set. Nothing spans several keys."""
+
+    async def get(self, key: str) -> Entry | None:
+        """The present value, or None."""
+
+    async def items(self, prefix: str) -> tuple[Entry, ...]:
+        """All values whose key begins so."""
+
+    async def create(self, key: str, value: Json) -> int:
+        """Store under a new key; its revision. Raises StoreConflictError if the key exists."""
+
+    async def update(self, key: str, value: Json, revision: int) -> int:
+        """Replace the value of that revision. Raises StoreConflictError if it is another."""
+
+    async def put(self, key: str, value: Json) -> int:
+        """Store whatever is there now."""
+
+    async def delete(self, key: str, revision: int | None = None) -> None:
+        """Remove the value (of that revision). Raises StoreConflictError if it is another."""
+
+    def watch(self, prefix: str) -> AsyncIterator[Entry]:
+        """Present values, then every change, in order."""
+
+
+type Handler = Callable[[str, Json], Awaitable[Json | None]]
+
+
+class Cluster(Protocol):
+    """How one unit reaches the others. Payloads are JSON objects; a handler gets sender and payload.
+
+    The engine may be memory or a network: nothing above may rely on more than this.
+    """
+
+    @property
+    def unit_id(self) -> str:
+        """Whose end of the cluster this is."""
+
+    @property
+    def store(self) -> Store:
+        """The shared store."""
+
+    def live(self) -> frozenset[str]:
+        """The units that can be reached now, this one included."""
+
+    def handle(self, subject: str, handler: Handler) -> None:
+        """Answer requests and take publications on a subject."""
+
+    async def publish(self, subject: str, payload: Json) -> None:
+        """Tell every other live unit; no answer."""
+
+    async def request(self, unit_id: str, subject: str, payload: Json, timeout_s: float) -> Json:
+        """Ask one unit (or oneself). Raises NoAnswerError, or CommandRefusedError with its reason."""
+
+    async def scatter(self, units: Collection[str], subject: str, payload: Json, timeout_s: float) -> dict[str, Json]:
+        """Ask several units at once; the answers that came in time. Ends as soon as all have answered."""
+
+    async def close(self) -> None:
+        """Leave."""
+
+
+class Lease(Protocol):
+    """The right to be Grid Master, with the epoch that fences off whoever had it before."""
+
+    @property
+    def epoch(self) -> int:
+        """The fencing token of the present holding."""
+
+    @property
+    def renewed_wall_s(self) -> float:
+        """When the last confirmed renewal was sent [wall s]."""
+
+
+class Ledger(Protocol):
+    """What happened to one unit and must not be lost. Whatever returns is durable."""
+
+    async def record_deal(self, deal: Deal, account: Json | None = None) -> None:
+        """A deal's present record, its transitions so far, both sides' energy, and (if given) the unit's account."""
+
+    async def record_reading(self, reading: Reading) -> None:
+        """A reading; written in batches."""
+
+    async def record_error(self, report: ErrorReport, time: datetime) -> None:
+        """An error."""
+
+    async def record_mode(self, scope: str, mode: str | None, who: str, time: datetime) -> None:
+        """A mode change: scope `global` or `local`."""
+
+    async def record_scenario(self, scenario: Json, who: str, time: datetime) -> None:
+        """A new version of the unit's scenario."""
+
+    async def deals(self, start: datetime | None = None, end: datetime | None = None) -> tuple[Deal, ...]:
+        """The unit's deals created within a span, oldest first."""
+
+    async def energy(self) -> Mapping[str, SideEnergy]:
+        """The unit's own counters of deals that have not ended, as last recorded."""
+
+    async def state(self, key: str) -> Json | None:
+        """A small value the unit remembers across restarts."""
+
+    async def set_state(self, key: str, value: Json) -> None:
+        """Remember a small value."""
+
+    async def flush(self) -> None:
+        """Write out the readings that are kept back."""

@@ -1,0 +1,117 @@
+"""Counting energy: each unit integrates its own converter and shares it out among its deals.
+
+Between two samples the trapezoid rule holds (power changed smoothly); across a command of our own the power before it
+holds up to the command. A deal gets the part of the flow that its current is of the unit's, never more than its own
+current; the rest is kept as unattributed with its cause, so that nothing is lost and nothing is counted twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..model.converter import Meter
+from ..model.deal import SideEnergy
+
+IDLE_CURRENT_A = 0.02
+MORE_THAN_AGREED = "more current than agreed"
+LOSS_WITHOUT_EXCHANGE = "converter loss without exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A unit's power at one moment of its monotonic clock; positive charges the battery."""
+
+    monotonic_s: float
+    battery_power_w: float
+    grid_power_w: float
+    grid_current_a: float
+
+    @classmethod
+    def of(cls, meter: Meter, monotonic_s: float) -> Sample | None:
+        """The sample a meter gives; None if it did not say its powers."""
+        if meter.battery_power_w is None or meter.grid_power_w is None or meter.grid_current_a is None:
+            return None
+        return cls(monotonic_s, meter.battery_power_w, meter.grid_power_w, meter.grid_current_a)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a unit has counted: per deal, and what no deal could be charged with [Wh], signed, by cause."""
+
+    deals: Mapping[str, SideEnergy] = field(default_factory=dict)
+    unattributed_wh: Mapping[str, float] = field(default_factory=dict)
+    last: Sample | None = None
+
+    @property
+    def unattributed_total_wh(self) -> float:
+        """All causes together [Wh], signed."""
+        return sum(self.unattributed_wh.values())
+
+    def without(self, deal_ids: frozenset[str]) -> Account:
+        """The account after deals have been settled elsewhere."""
+        return Account({k: v for k, v in self.deals.items() if k not in deal_ids}, self.unattributed_wh, self.last)
+
+
+def counted(
+    account: Account,
+    sample: Sample,
+    currents_a: Mapping[str, float],
+    stopping_a: Mapping[str, float] | None = None,
+    *,
+    stepped: bool = False,
+) -> Account:
+    """The account after one more sample.
+
+    Args:
+        account: what was counted so far.
+        sample: the new sample.
+        currents_a: the signed current of each of the unit's running deals in between [A].
+        stopping_a: the same of deals that are being stopped: they get what flows beyond the running ones' currents.
+        stepped: the power changed at this moment by a command: the old value held until now.
+
+    """
+    last = account.last
+    stopping_a = stopping_a or {}
+    if last is None or sample.monotonic_s <= last.monotonic_s or not (currents_a or stopping_a):
+        return Account(account.deals, account.unattributed_wh, sample)
+    hours = (sample.monotonic_s - last.monotonic_s) / 3600
+    weight = 0.0 if stepped else 0.5
+    battery_wh = ((1 - weight) * last.battery_power_w + weight * sample.battery_power_w) * hours
+    grid_wh = ((1 - weight) * last.grid_power_w + weight * sample.grid_power_w) * hours
+    current_a = (1 - weight) * last.grid_current_a + weight * sample.grid_current_a
+    direction = 1 if sum(currents_a.values()) + sum(stopping_a.values()) > 0 else -1
+    flows = current_a * direction > IDLE_CURRENT_A and battery_wh * direction > 0
+    deals, rest_wh = dict(account.deals), battery_wh
+    for deal_id, share in (shares(abs(current_a), currents_a, stopping_a) if flows else {}).items():
+        deals[deal_id] = _added(deals.get(deal_id, SideEnergy()), abs(battery_wh) * share, abs(grid_wh) * share)
+        rest_wh -= battery_wh * share
+    unattributed = dict(account.unattributed_wh)
+    if abs(rest_wh) > 1e-12:
+        cause = MORE_THAN_AGREED if flows else LOSS_WITHOUT_EXCHANGE
+        unattributed[cause] = unattributed.get(cause, 0.0) + rest_wh
+    return Account(deals, unattributed, sample)
+
+
+def shares(current_a: float, running_a: Mapping[str, float], stopping_a: Mapping[str, float]) -> dict[str, float]:
+    """What part of a unit's flow (current magnitude [A]) belongs to each deal; together at most 1.
+
+    A deal never gets more than its own current; what stopping deals get comes after the running ones.
+    """
+    bound_a = sum(abs(a) for a in running_a.values())
+    whole_a = max(current_a, bound_a)
+    found = {deal_id: abs(a) / whole_a for deal_id, a in running_a.items()}
+    leftover_a, leaving_a = current_a - bound_a, sum(abs(a) for a in stopping_a.values())
+    if leftover_a > 0 and leaving_a > 0:
+        part = min(1.0, leftover_a / leaving_a)
+        found |= {deal_id: abs(a) * part / whole_a for deal_id, a in stopping_a.items()}
+    return found
+
+
+def _added(old: SideEnergy, battery_wh: float, grid_wh: float) -> SideEnergy:
+    return SideEnergy(old.battery_wh + battery_wh, old.grid_wh + grid_wh, old.estimated_wh, old.sequence + 1)
+
+
+def seconds_to_complete(amount_wh: float, counted_wh: float, power_w: float) -> float | None:
+    """When the agreed amount will have been counted at the present power [s from now]; None if nothing flows."""
+    if counted_wh >= amount_wh:
+        return 0.0
+    return None if power_w <= 0 else (amount_wh - counted_wh) / power_w * 3600

@@ -1,0 +1,56 @@
+"""Who should be Grid Master, and whether a lease still holds.
+
+Times of a lease are judged on the observer's own monotonic clock from the moment it last saw the lease change: no two
+machines' clocks are ever compared.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from ..model.errors import MessageError
+from ..model.policy import Policy
+
+LEASE_LENGTH_S = 15.0
+LEASE_RENEWAL_S = 3.0
+LEASE_RETRY_S = 0.2
+RIGHT_TO_COMMAND_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """The lease as stored. `epoch` is the fencing token: it grows with every change of holder."""
+
+    holder: str
+    epoch: int
+    renewal: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {"holder": self.holder, "epoch": self.epoch, "renewal": self.renewal}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> LeaseRecord:
+        """Read the JSON form.
+
+        Raises:
+            MessageError: if it is not one.
+
+        """
+        try:
+            return cls(str(data["holder"]), int(data["epoch"]), int(data["renewal"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise MessageError(f"lease: {error!r} in {data!r:.200}") from error
+
+
+def desired_unit(policy: Policy, reference_unit_id: str | None, live: Collection[str]) -> str | None:
+    """The live unit that should hold the role, or None for no preference. A dead fixed unit is no preference."""
+    wanted = {"fixed": policy.grid_master_fixed_unit_id, "voltageReferenceUnit": reference_unit_id}.get(
+        policy.grid_master_selection
+    )
+    return wanted if wanted in live else None
+
+
+def may_take(record: LeaseRecord | None, unit_id: str, unseen_s: float, *, released: bool = False) -> bool:
+    """Whether a unit may try to take the role: nobody has it, it is its own, or it was not renewed for its length."""
+    return record is None or released or record.holder in ("", unit_id) or unseen_s >= LEASE_LENGTH_S

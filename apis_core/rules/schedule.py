@@ -1,0 +1,31 @@
+"""When a loop has something to do next: from state to a moment, so that nothing sleeps for a fixed time."""
+
+from collections.abc import Iterable
+
+BACKOFF_LIMIT = 4
+JITTER = 0.2
+
+
+def next_reading_s(last_read_s: float | None, period_s: float) -> float:
+    """When the device is read next: one period after it was last read, by whomever."""
+    return 0.0 if last_read_s is None else last_read_s + period_s
+
+
+def next_request_s(last_request_s: float | None, period_s: float, failures: int, jitter: float) -> float:
+    """When a unit looks at its battery again: after its period, longer after each vain request, spread by `jitter` (0 to 1)."""
+    if last_request_s is None:
+        return 0.0
+    stretch = 1 if failures == 0 else float(2 ** min(failures - 1, BACKOFF_LIMIT)) * (1 + JITTER * jitter)
+    return last_request_s + period_s * stretch
+
+
+def next_pass_s(last_pass_s: float, period_s: float, due_s: Iterable[float]) -> float:
+    """When the Grid Master looks at the line again: at its period, or when the first deal is predicted to be complete."""
+    return min([last_pass_s + period_s, *due_s])
+
+
+def next_ramp_check_s(now_s: float, voltage_v: float, target_v: float, slope_v_per_s: float | None, period_s: float) -> float:
+    """When a rising line is looked at again: at its predicted arrival, at the latest after one period."""
+    if slope_v_per_s is None or slope_v_per_s <= 0:
+        return now_s + period_s / 10
+    return now_s + min(period_s, max(period_s / 50, (target_v - voltage_v) / slope_v_per_s))

@@ -1,0 +1,1 @@
+"""One unit at work: user, mediator, controller."""

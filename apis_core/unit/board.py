@@ -1,0 +1,138 @@
+"""A unit's mirror of the shared store: deals, requests to stop them, the community's mode, alerts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+import contextlib
+import logging
+
+from ..model.deal import Deal
+from ..model.errors import MessageError, StoreConflictError
+from ..model.modes import OperationMode
+from ..ports import Entry, Json, Store
+from ..rules.modes import global_mode
+
+_LOGGER = logging.getLogger(__name__)
+DEAL, STOP, MODE, ALERT = "deal.", "stop.", "mode", "alert"
+
+
+class Board:
+    """What the store holds, as far as this unit has seen it; whoever is interested is woken by its changes."""
+
+    def __init__(self, store: Store, policy_mode: str) -> None:
+        """Empty until `run` has begun."""
+        self._store = store
+        self._policy_mode = policy_mode
+        self._entries: dict[str, Entry] = {}
+        self._parsed: dict[str, tuple[int, Deal]] = {}
+        self._listeners: list[asyncio.Event] = []
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        entries: AsyncIterator[Entry] = self._store.watch("")
+        async with contextlib.aclosing(entries) as watched:  # type: ignore[type-var]
+            async for entry in watched:
+                self.note(entry)
+                if entry.value is None and self.value(entry.key) is None:
+                    # Everything older has been delivered by now: the tombstone has done its work.
+                    self._entries.pop(entry.key, None)
+
+    def note(self, entry: Entry) -> None:
+        """Take over one change, one's own before the store tells it, unless a newer one was seen."""
+        known = self._entries.get(entry.key)
+        if known is not None and known.revision >= entry.revision:
+            return
+        self._entries[entry.key] = entry
+        if entry.value is None:
+            self._parsed.pop(entry.key, None)
+        for listener in self._listeners:
+            listener.set()
+
+    def listen(self) -> asyncio.Event:
+        """An event that is set at each change; the listener clears it."""
+        event = asyncio.Event()
+        self._listeners.append(event)
+        return event
+
+    def unlisten(self, event: asyncio.Event) -> None:
+        """No longer set it."""
+        with contextlib.suppress(ValueError):
+            self._listeners.remove(event)
+
+    def deals(self) -> tuple[Deal, ...]:
+        """All deals in the store, ended ones that are not yet settled included; oldest first."""
+        found = (self._deal(key) for key in self._entries if key.startswith(DEAL))
+        return tuple(sorted((deal for deal in found if deal is not None), key=lambda d: (d.create_time, d.deal_id)))
+
+    def own_deals(self, unit_id: str) -> tuple[Deal, ...]:
+        """A unit's deals that have not ended."""
+        found = (
+            self._deal(key)
+            for key, entry in self._entries.items()
+            if key.startswith(DEAL) and entry.value and unit_id in (entry.value.get("chargeUnitId"), entry.value.get("dischargeUnitId"))
+        )
+        return tuple(deal for deal in found if deal is not None and not deal.is_ended)
+
+    def deal(self, deal_id: str) -> Deal | None:
+        """One deal."""
+        return self._deal(DEAL + deal_id)
+
+    def revision(self, deal_id: str) -> int:
+        """The revision of a deal as seen; 0 if there is none."""
+        entry = self._entries.get(DEAL + deal_id)
+        return 0 if entry is None else entry.revision
+
+    def stop_reasons(self) -> dict[str, str]:
+        """Deals that somebody asked to stop, with the reasons."""
+        return {
+            key.removeprefix(STOP): "; ".join(entry.value.get("reasons", ()))
+            for key, entry in self._entries.items()
+            if key.startswith(STOP) and entry.value
+        }
+
+    @property
+    def mode(self) -> OperationMode:
+        """The community's mode."""
+        stored = self.value(MODE)
+        return global_mode(stored.get("mode") if stored else None, self._policy_mode)
+
+    @property
+    def alert(self) -> Json | None:
+        """What keeps the community from new deals now, if anything."""
+        return self.value(ALERT)
+
+    def value(self, key: str) -> Json | None:
+        """Any value of the store."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.value
+
+    async def ask_to_stop(self, deal_id: str, reason: str) -> None:
+        """Add a reason why a deal should end; the Grid Master ends it in order."""
+        key = STOP + deal_id
+        while True:
+            entry = await self._store.get(key)
+            reasons = list((entry.value or {}).get("reasons", ())) if entry is not None else []
+            if reason in reasons:
+                return
+            try:
+                if entry is None:
+                    await self._store.create(key, {"reasons": [reason]})
+                else:
+                    await self._store.update(key, {"reasons": [*reasons, reason]}, entry.revision)
+            except StoreConflictError:
+                continue
+            return
+
+    def _deal(self, key: str) -> Deal | None:
+        entry = self._entries.get(key)
+        if entry is None or entry.value is None:
+            return None
+        known = self._parsed.get(key)
+        if known is not None and known[0] == entry.revision:
+            return known[1]
+        try:
+            deal = Deal.from_json(entry.value)
+        except MessageError as error:
+            _LOGGER.warning("%s was ignored: %s", key, error)
+            return None
+        self._parsed[key] = (entry.revision, deal)
+        return deal

@@ -1,0 +1,306 @@
+"""A unit's hands: reads its device, carries out commands as sequences, counts its energy, watches its own limits."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+import random
+
+from ..model.converter import Battery, Converter, Reading
+from ..model.deal import SideEnergy
+from ..model.errors import (
+    ApisError,
+    Category,
+    CommandRefusedError,
+    DriverError,
+    ErrorReport,
+    Extent,
+    Level,
+    MessageError,
+)
+from ..model.modes import Command, CommandKind, OperationMode
+from ..ports import Clock, Driver, Json, Ledger
+from ..rules import energy, local_safety, sequences
+from ..rules.findings import judged
+from ..rules.schedule import next_reading_s
+from ..waiting import wait_for
+from .board import Board
+from .settings import Settings
+from .writer import Writer
+
+_SUSPENDING = (
+    CommandKind.VOLTAGE_REFERENCE,
+    CommandKind.AUTHORISE,
+    CommandKind.WILL_HAND_OVER,
+    CommandKind.WILL_TAKE_OVER,
+)
+_RESUMING = (
+    CommandKind.WAIT,
+    CommandKind.SCRAM,
+    CommandKind.CHARGE,
+    CommandKind.DISCHARGE,
+    CommandKind.AUTHORISE,
+    CommandKind.DID_HAND_OVER,
+    CommandKind.DID_TAKE_OVER,
+)
+# A wait goes on whatever its earlier steps did: the converter that does not follow them is the one to switch off.
+_LENIENT = (CommandKind.WAIT, CommandKind.SCRAM, CommandKind.DID_HAND_OVER)
+
+
+class Controller:
+    """The only one that talks to the unit's device."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        driver: Driver,
+        board: Board,
+        ledger: Ledger,
+        clock: Clock,
+        rng: random.Random,
+        report: Callable[[ErrorReport], None],
+    ) -> None:
+        """`report` takes errors; it must not block."""
+        self._settings = settings
+        self._driver = driver
+        self._writer = Writer(driver)
+        self._board = board
+        self._ledger = ledger
+        self._clock = clock
+        self._rng = rng
+        self._report = report
+        self._io = asyncio.Lock()
+        self._sequence = asyncio.Lock()
+        self._generation = 0
+        self._suspended = False
+        self._strikes: frozenset[str] = frozenset()
+        self._checked_s = float("-inf")
+        self._read_s: float | None = None
+        self._wake = asyncio.Event()
+        self._changed: Callable[[Reading], None] = lambda _reading: None
+        self.reading: Reading | None = None
+        self.account = energy.Account()
+        self.highest_epoch = 0
+        self.local_mode: Callable[[], OperationMode] = lambda: OperationMode.STOP
+
+    async def start(self) -> None:
+        """Remember what was counted, then read the device.
+
+        Raises:
+            DriverError: if the device does not answer.
+
+        """
+        stored = await self._ledger.state("epoch")
+        self.highest_epoch = int(stored["epoch"]) if stored else 0
+        account = await self._ledger.state("account") or {}
+        self.account = energy.Account(dict(await self._ledger.energy()), dict(account.get("unattributedWh", {})))
+        await self.refresh()
+
+    def on_reading(self, listener: Callable[[Reading], None]) -> None:
+        """Call at each new reading."""
+        self._changed = listener
+
+    async def run(self) -> None:
+        """Read the device at its period until cancelled."""
+        while True:
+            period_s = self._clock.period(self._settings.policy.data_acquisition_period_s)
+            await wait_for(self._clock, next_reading_s(self._read_s, period_s), self._wake)
+            try:
+                await self.refresh()
+            except ApisError as error:
+                self._read_s = self._clock.monotonic()
+                self._fault(f"the device was not read: {error}")
+
+    @property
+    def converter(self) -> Converter:
+        """The converter as last seen; all unknown before the first reading."""
+        return self.reading.converter if self.reading is not None else Converter()
+
+    def reading_age_s(self) -> float:
+        """How old the reading is [community s]."""
+        return float("inf") if self.reading is None else self._clock.monotonic() - self.reading.monotonic_s
+
+    def usable_reading(self) -> Reading | None:
+        """The reading, if it is young enough to decide by: two acquisition periods, at least 2 s."""
+        limit_s = max(2 * self._clock.period(self._settings.policy.data_acquisition_period_s), 2.0)
+        return self.reading if self.reading_age_s() <= limit_s else None
+
+    async def refresh(self) -> Reading:
+        """Read everything now, count energy, check safety.
+
+        Raises:
+            DriverError: if the device did not answer, or not in its form.
+
+        """
+        async with self._io:
+            data = await self._driver.read()
+            try:
+                converter, battery = Converter.from_json(data.dcdc), Battery.from_json(data.battery)
+            except MessageError as error:
+                raise DriverError(f"{self._settings.unit_id}: {error}") from error
+            reading = self._take(converter, battery, data.house)
+        self._read_s = reading.monotonic_s
+        self._check(reading)
+        await self._ledger.record_reading(reading)
+        return reading
+
+    async def refresh_status(self) -> Reading:
+        """Read mode and meters now.
+
+        Raises:
+            DriverError: if the device did not answer.
+
+        """
+        async with self._io:
+            return self._merge(await self._driver.status(), stepped=False)
+
+    async def execute(self, command: Command) -> Converter:
+        """Carry out a command of the Grid Master or, in manual mode, of a person.
+
+        Raises:
+            CommandRefusedError: for an old epoch, a deadline that has passed, or parameters out of range.
+            DriverError: if the device did not follow.
+
+        """
+        await self._admit(command.epoch)
+        deadline_s = self._clock.wall() + command.deadline_s
+        return await self._run_sequence(command, deadline_s)
+
+    async def stop_local(self, reason: str) -> Converter:
+        """To wait now, whatever is going on: self-protection needs nobody's permission."""
+        self._generation += 1
+        command = Command(CommandKind.WAIT, self.highest_epoch, float("inf"), reason=reason)
+        return await self._run_sequence(command, float("inf"))
+
+    def settle(self, deal_ids: frozenset[str]) -> None:
+        """Forget the counters of deals that have left the store."""
+        self.account = self.account.without(deal_ids)
+
+    def account_json(self) -> Json:
+        """What no deal was charged with, for the ledger."""
+        return {"unattributedWh": dict(self.account.unattributed_wh)}
+
+    async def _admit(self, epoch: int) -> None:
+        if epoch < self.highest_epoch:
+            raise CommandRefusedError(
+                f"{self._settings.unit_id}: found epoch {epoch}, expected at least {self.highest_epoch}: another Grid Master is in charge"
+            )
+        if epoch > self.highest_epoch:
+            self.highest_epoch = epoch
+            await self._ledger.set_state("epoch", {"epoch": epoch})
+
+    async def _run_sequence(self, command: Command, deadline_s: float) -> Converter:
+        async with self._sequence:
+            generation, unit_id = self._generation, self._settings.unit_id
+            lenient = command.kind in _LENIENT
+            actions = sequences.plan(command, self.converter, self._settings.policy, self._settings.hardware, self._rng)
+            if command.kind in _SUSPENDING:
+                self._suspended = True
+            for i, action in enumerate(actions):
+                if command.epoch < self.highest_epoch and command.kind is not CommandKind.WAIT:
+                    raise CommandRefusedError(f"{unit_id}: epoch {command.epoch} was overtaken by {self.highest_epoch}")
+                if self._generation != generation:
+                    raise CommandRefusedError(f"{unit_id}: {command.kind} was interrupted by the unit's own stop")
+                if self._clock.wall() > deadline_s:
+                    raise CommandRefusedError(f"{unit_id}: {command.kind} came too late")
+                try:
+                    await self._perform(action)
+                except DriverError as error:
+                    if not lenient or i == len(actions) - 1:
+                        self._fault(f"{command.kind}: {error}", Level.WARN if isinstance(action, sequences.Checkpoint) else Level.ERROR)
+                        raise
+                    self._fault(f"{command.kind}: {error}; wait is sent all the same", Level.WARN)
+            if command.kind in _RESUMING:
+                self._suspended = False
+            return self.converter
+
+    async def _perform(self, action: sequences.Action) -> None:
+        if isinstance(action, sequences.Checkpoint):
+            await self._checkpoint(action)
+            return
+        async with self._io:
+            self._merge(await self._writer.write(action), stepped=True)
+
+    async def _checkpoint(self, wanted: sequences.Checkpoint) -> None:
+        policy, hardware = self._settings.policy, self._settings.hardware
+        found = ""
+        for _ in range(policy.checkpoint_limit):
+            await self._clock.sleep(policy.checkpoint_wait_s)
+            meter = (await self.refresh_status()).converter.meter
+            if wanted.voltage_v is not None:
+                value = meter.grid_voltage_v
+                good = value is not None and abs(value - wanted.voltage_v) <= policy.grid_voltage_allowance_v
+                found = f"line voltage {value} V, expected {wanted.voltage_v:g} +- {policy.grid_voltage_allowance_v:g} V"
+            else:
+                value, target_a = meter.grid_current_a, wanted.current_a or 0.0
+                good = value is not None and abs(abs(value) - target_a) <= hardware.grid_current_allowance_a
+                found = f"grid current {value} A, expected {target_a:g} +- {hardware.grid_current_allowance_a:g} A"
+            if good:
+                return
+        message = f"not confirmed after {policy.checkpoint_limit} readings: {found}"
+        if wanted.binding:
+            raise DriverError(message)
+        self._fault(message, Level.WARN)
+
+    def _merge(self, answer: Json, *, stepped: bool) -> Reading:
+        try:
+            converter = self.converter.merged(answer)
+        except MessageError as error:
+            raise DriverError(f"{self._settings.unit_id}: {error}") from error
+        battery = self.reading.battery if self.reading is not None else Battery()
+        house = self.reading.house if self.reading is not None else {}
+        return self._take(converter, battery, house, stepped=stepped)
+
+    def _take(self, converter: Converter, battery: Battery, house: Json, *, stepped: bool = False) -> Reading:
+        now_s = self._clock.monotonic()
+        self.reading = Reading(self._settings.unit_id, self._clock.now(), now_s, converter, battery, house)
+        sample = energy.Sample.of(converter.meter, now_s)
+        if sample is not None:
+            running, stopping = self._deal_currents_a()
+            self.account = energy.counted(self.account, sample, running, stopping, stepped=stepped)
+        self._changed(self.reading)
+        return self.reading
+
+    def _deal_currents_a(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        unit_id = self._settings.unit_id
+        active = [deal for deal in self._board.own_deals(unit_id) if deal.is_active]
+        currents = {deal.deal_id: (deal.compensated_current_a(unit_id), deal.stop_time) for deal in active}
+        running = {deal_id: current_a for deal_id, (current_a, stop) in currents.items() if stop is None}
+        return running, {deal_id: current_a for deal_id, (current_a, stop) in currents.items() if stop is not None}
+
+    def _check(self, reading: Reading) -> None:
+        settings = self._settings
+        around = local_safety.Surroundings(
+            settings.unit_id,
+            self._board.own_deals(settings.unit_id),
+            self.local_mode(),
+            settings.policy,
+            settings.hardware,
+            suspended=self._suspended or self._sequence.locked(),
+        )
+        findings = local_safety.check(reading.converter, around)
+        period_s = self._clock.period(settings.policy.data_acquisition_period_s)
+        if reading.monotonic_s - self._checked_s < 0.9 * period_s:
+            # A second strike is a second look a period later, not two readings in a row.
+            findings = tuple(finding for finding in findings if not finding.twice)
+            strikes = self._strikes
+        else:
+            self._checked_s = reading.monotonic_s
+            strikes = None
+        reports, remembered = judged(findings, self._strikes, settings.unit_id, Extent.LOCAL)
+        self._strikes = remembered if strikes is None else strikes
+        for item in reports:
+            self._report(item)
+
+    def _fault(self, message: str, level: Level = Level.ERROR) -> None:
+        self._report(ErrorReport(self._settings.unit_id, Category.HARDWARE, Extent.LOCAL, level, message))
+
+
+def energy_json(account: energy.Account) -> Json:
+    """A unit's counters as told to the Grid Master."""
+    return {deal_id: counters.to_json() for deal_id, counters in account.deals.items()}
+
+
+def energy_from_json(data: Json) -> dict[str, SideEnergy]:
+    """The counters a unit told."""
+    return {deal_id: SideEnergy.from_json(counters) for deal_id, counters in data.items()}
+
+

@@ -1,0 +1,309 @@
+"""A unit's voice: offers its requests to the others, answers theirs, and grants its own slots.
+
+An accept is a reservation that ends by itself, and at once when it loses. A deal is made by the requester, with one
+grant of each side in it; nothing else has to change at the same time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+import logging
+import random
+import uuid
+
+from ..model.deal import Deal, Direction, Grant
+from ..model.errors import ApisError, CommandRefusedError, MessageError
+from ..model.modes import OperationMode
+from ..model.negotiation import Decline, Offer
+from ..model.times import format_time, parse_time
+from ..ports import Clock, Cluster, Entry, Json, Ledger
+from ..rules import demand, matching, slots
+from .board import DEAL, Board
+from .settings import Settings
+from .subjects import CONFIRM, RELEASE, REQUEST
+
+_LOGGER = logging.getLogger(__name__)
+RESERVATION_S = 5.0
+GRANT_S = 600.0
+MESSAGE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Reservation:
+    promise: slots.Promise
+    until_wall_s: float
+
+
+class Mediator:
+    """Negotiates for one unit."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        cluster: Cluster,
+        board: Board,
+        ledger: Ledger,
+        clock: Clock,
+        rng: random.Random,
+        standing: Callable[[], demand.Standing | Decline],
+        willing: Callable[[OperationMode], str | None],
+    ) -> None:
+        """`standing`: the unit's position, or why it has none. `willing`: why the unit shares in no deal now, if so."""
+        self._settings = settings
+        self._cluster = cluster
+        self._board = board
+        self._ledger = ledger
+        self._clock = clock
+        self._rng = rng
+        self._standing = standing
+        self._willing = willing
+        self._reservations: dict[str, _Reservation] = {}
+        cluster.handle(REQUEST, self._on_request)
+        cluster.handle(CONFIRM, self._on_confirm)
+        cluster.handle(RELEASE, self._on_release)
+
+    def promises(self) -> tuple[slots.Promise, ...]:
+        """What the unit is bound to beside the deals in the store."""
+        now_s = self._clock.wall()
+        stored = {deal.negotiation_id for deal in self._board.own_deals(self._settings.unit_id)}
+        self._reservations = {
+            key: reservation
+            for key, reservation in self._reservations.items()
+            if reservation.until_wall_s > now_s and key not in stored
+        }
+        return tuple(reservation.promise for reservation in self._reservations.values())
+
+    def refusal(self, direction: Direction, grid_current_a: float) -> str | None:
+        """Why the unit has no room for one more deal."""
+        unit_id = self._settings.unit_id
+        capacity_a = self._settings.hardware.grid_current_capacity_a
+        deals = self._board.own_deals(unit_id)
+        return slots.refusal(unit_id, direction, grid_current_a, capacity_a, deals, self.promises())
+
+    async def negotiate(self, offer: Offer) -> Deal | Decline:
+        """Offer a request to every live member, choose, and make the deal; or why there is none."""
+        negotiation_id = self._new_id()
+        policy, unit_id = self._settings.policy, self._settings.unit_id
+        amount_wh = min(offer.amount_wh, policy.deal_amount_max_wh)
+        self._reserve(negotiation_id, offer.direction, offer.grid_current_a, amount_wh, policy.negotiation_timeout_s + RESERVATION_S)
+        try:
+            accepts, reasons = await self._ask_all(negotiation_id, offer)
+            deal = await self._settle(negotiation_id, offer, accepts, reasons)
+        finally:
+            self._reservations.pop(negotiation_id, None)
+        _LOGGER.debug("%s: %s", unit_id, deal)
+        return deal
+
+    async def create(
+        self, giver: str, taker: str, amount_wh: int, current_a: float, requester: str, point_per_wh: float | None, who: str
+    ) -> Deal:
+        """Make a deal that a person wants. Its amount is not bound by the policy's steps.
+
+        Raises:
+            CommandRefusedError: with the reason of whoever refuses.
+
+        """
+        self._check_wish(giver, taker, requester)
+        accepter = taker if requester == giver else giver
+        offers = [
+            Offer(
+                unit_id=unit,
+                direction=Direction.DISCHARGE if unit == giver else Direction.CHARGE,
+                amount_wh=amount_wh,
+                time=self._clock.now(),
+                grid_current_a=current_a,
+                point_per_wh=point_per_wh,
+            )
+            for unit in (requester, accepter)
+        ]
+        deal = matching.make_deal(
+            offers[0], offers[1], amount_wh, deal_id=self._new_id(), negotiation_id=self._new_id(), create_time=self._clock.now()
+        )
+        try:
+            grants, voltages = await self._grants(deal, (requester, accepter))
+        except ApisError as error:
+            await self._cluster.scatter((requester, accepter), RELEASE, {"negotiationId": deal.negotiation_id}, MESSAGE_TIMEOUT_S)
+            raise CommandRefusedError(str(error)) from error
+        deal = deal.changed(
+            grants=grants,
+            charge_unit_efficient_grid_voltage_v=voltages.get(taker),
+            discharge_unit_efficient_grid_voltage_v=voltages.get(giver),
+        )
+        _LOGGER.info("deal %s from %s to %s over %d Wh was created by %s", deal.deal_id, giver, taker, amount_wh, who)
+        await self._store(deal)
+        return deal
+
+    def _check_wish(self, giver: str, taker: str, requester: str) -> None:
+        members, mode, alert = self._settings.policy.member_unit_ids, self._board.mode, self._board.alert
+        for unit in (giver, taker):
+            if unit not in members:
+                raise CommandRefusedError(f"unit {unit}: expected one of {', '.join(members)}")
+        if giver == taker:
+            raise CommandRefusedError(f"{giver} cannot deal with itself")
+        if requester not in (giver, taker):
+            raise CommandRefusedError(f"requester: found {requester}, expected {giver} or {taker}")
+        if mode not in (OperationMode.AUTONOMOUS, OperationMode.HETERONOMOUS):
+            raise CommandRefusedError(f"the community's mode is {mode}: deals are made in autonomous and heteronomous")
+        if alert is not None:
+            raise CommandRefusedError(f"no new deals now: {alert.get('reason')}")
+
+    async def _grants(self, deal: Deal, units: tuple[str, ...]) -> tuple[tuple[Grant, ...], dict[str, float | None]]:
+        grants, voltages = [], {}
+        for unit in units:
+            answer = await self._cluster.request(unit, CONFIRM, {"deal": deal.to_json(), "wish": True}, MESSAGE_TIMEOUT_S)
+            grants.append(_grant(unit, answer))
+            voltages[unit] = answer.get("efficientGridVoltageV")
+        return tuple(grants), voltages
+
+    async def _ask_all(self, negotiation_id: str, offer: Offer) -> tuple[list[Offer], list[Decline]]:
+        policy = self._settings.policy
+        others = self._cluster.live() & set(policy.member_unit_ids) - {self._settings.unit_id}
+        message = {"negotiationId": negotiation_id, "request": offer.to_json()}
+        answers = await self._cluster.scatter(others, REQUEST, message, policy.negotiation_timeout_s)
+        accepts, declines = [], [Decline(unit, "did not answer") for unit in sorted(others - set(answers))]
+        for unit, answer in sorted(answers.items()):
+            try:
+                if "accept" in answer:
+                    accepts.append(Offer.from_json(answer["accept"]))
+                else:
+                    declines.append(Decline(unit, str(answer.get("decline", "no reason given"))))
+            except MessageError as error:
+                declines.append(Decline(unit, str(error)))
+        return accepts, declines
+
+    async def _settle(
+        self, negotiation_id: str, offer: Offer, accepts: list[Offer], declines: list[Decline]
+    ) -> Deal | Decline:
+        """The deal with the best accept whose unit confirms; the losers' reservations are released at once."""
+        unit_id, standing = self._settings.unit_id, self._standing()
+        local = offer.time.astimezone(self._settings.zone)
+        band = self._settings.scenario.band_at(local.time())
+        strategy = band.accept_selection if band is not None else "amount"
+        candidates = list(accepts)
+        result: Deal | Decline | None = standing if isinstance(standing, Decline) else None
+        while result is None:
+            chosen = matching.choose(offer, candidates, strategy)
+            if chosen is None:
+                reasons = "; ".join(f"{d.unit_id}: {d.reason}" for d in declines) or "nobody was there to ask"
+                result = Decline(unit_id, f"nobody accepted ({reasons})")
+                break
+            candidates.remove(chosen)
+            outcome = await self._confirm(negotiation_id, offer, chosen)
+            if isinstance(outcome, Deal):
+                result = outcome
+            else:
+                declines.append(outcome)
+        winner = result.accept_unit_id if isinstance(result, Deal) else None
+        losers = {accept.unit_id for accept in accepts} - {winner}
+        if losers:
+            await self._cluster.scatter(losers, RELEASE, {"negotiationId": negotiation_id}, MESSAGE_TIMEOUT_S)
+        return result
+
+    async def _confirm(self, negotiation_id: str, offer: Offer, chosen: Offer) -> Deal | Decline:
+        amount = matching.terms(offer, chosen, self._settings.policy)
+        if isinstance(amount, Decline):
+            return amount
+        deal = matching.make_deal(
+            offer, chosen, amount, deal_id=self._new_id(), negotiation_id=negotiation_id, create_time=self._clock.now()
+        )
+        try:
+            answer = await self._cluster.request(chosen.unit_id, CONFIRM, {"deal": deal.to_json()}, MESSAGE_TIMEOUT_S)
+        except ApisError as error:
+            return Decline(chosen.unit_id, str(error))
+        own = Grant(self._settings.unit_id, self._clock.now() + timedelta(seconds=GRANT_S))
+        deal = deal.changed(grants=(own, _grant(chosen.unit_id, answer)))
+        await self._store(deal)
+        return deal
+
+    async def _store(self, deal: Deal) -> None:
+        """Durable on this unit first, then seen by all."""
+        if self._settings.unit_id in deal.unit_ids:
+            await self._ledger.record_deal(deal)
+        key, record = DEAL + deal.deal_id, deal.to_json()
+        revision = await self._cluster.store.create(key, record)
+        # Seen here at once: the unit's next answer must already count this deal.
+        self._board.note(Entry(key, record, revision))
+
+    async def _on_request(self, _sender: str, message: Json) -> Json:
+        wanted = Offer.from_json(message.get("request", {}))
+        answer = self._consider(wanted)
+        if isinstance(answer, Decline):
+            return {"decline": answer.reason}
+        amount_wh = min(wanted.amount_wh, answer.amount_wh, self._settings.policy.deal_amount_max_wh)
+        self._reserve(str(message.get("negotiationId")), answer.direction, answer.grid_current_a, amount_wh, RESERVATION_S)
+        return {"accept": answer.to_json()}
+
+    def _consider(self, wanted: Offer) -> Offer | Decline:
+        unit_id, settings = self._settings.unit_id, self._settings
+        if wanted.unit_id not in settings.policy.member_unit_ids:
+            return Decline(unit_id, f"{wanted.unit_id} is not a member")
+        reason = self._willing(OperationMode.AUTONOMOUS)
+        if reason is not None:
+            return Decline(unit_id, reason)
+        standing = self._standing()
+        if isinstance(standing, Decline):
+            return standing
+        answer = demand.accept(wanted, settings.scenario, standing, settings.policy, settings.hardware)
+        if isinstance(answer, Decline):
+            return answer
+        refusal = self.refusal(answer.direction, answer.grid_current_a)
+        return answer if refusal is None else Decline(unit_id, refusal)
+
+    async def _on_confirm(self, _sender: str, message: Json) -> Json:
+        deal = Deal.from_json(message.get("deal", {}))
+        unit_id = self._settings.unit_id
+        if deal.side_of(unit_id) is None:
+            raise MessageError(f"deal {deal.deal_id}: {unit_id} is neither giver nor taker")
+        direction = Direction.CHARGE if unit_id == deal.charge_unit_id else Direction.DISCHARGE
+        held = self._reservations.get(deal.negotiation_id)
+        if message.get("wish"):
+            reason = self._refuses_wish(direction, deal.grid_current_a)
+        else:
+            reason = None if held is not None and held.until_wall_s > self._clock.wall() else "the reservation has run out"
+        if reason is not None:
+            raise CommandRefusedError(f"{unit_id}: {reason}")
+        self._reserve(deal.negotiation_id, direction, deal.grid_current_a, deal.amount_wh, 2 * RESERVATION_S)
+        ratio, standing = self._settings.hardware.efficient_battery_grid_voltage_ratio, self._standing()
+        voltage_v = standing.battery_voltage_v if isinstance(standing, demand.Standing) else None
+        expires = self._clock.now() + timedelta(seconds=GRANT_S)
+        return {
+            "grantExpires": format_time(expires, None),
+            "efficientGridVoltageV": None if ratio is None or voltage_v is None else ratio * voltage_v,
+        }
+
+    def _refuses_wish(self, direction: Direction, grid_current_a: float) -> str | None:
+        reason = self._willing(OperationMode.HETERONOMOUS) or self.refusal(direction, grid_current_a)
+        if reason is not None:
+            return reason
+        standing = self._standing()
+        if isinstance(standing, Decline):
+            return standing.reason
+        if not standing.permission.allows(charging=direction is Direction.CHARGE):
+            return f"the battery's permission is {standing.permission}"
+        return None
+
+    async def _on_release(self, _sender: str, message: Json) -> None:
+        self._reservations.pop(str(message.get("negotiationId")), None)
+
+    def _reserve(self, key: str, direction: Direction, grid_current_a: float, amount_wh: float, length_s: float) -> None:
+        promise = slots.Promise(direction, grid_current_a, amount_wh)
+        self._reservations[key] = _Reservation(promise, self._clock.wall() + length_s)
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+
+
+def _grant(unit_id: str, answer: Json) -> Grant:
+    return Grant(unit_id, parse_time(str(answer.get("grantExpires")), None))
+
+
+async def wait_until(board: Board, condition: Callable[[], bool]) -> None:
+    """Wait until the board shows something."""
+    event = board.listen()
+    try:
+        while not condition():
+            await event.wait()
+            event.clear()
+    finally:
+        board.unlisten(event)
+

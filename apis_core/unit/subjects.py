@@ -1,0 +1,10 @@
+"""The subjects units speak about with each other; payloads are JSON objects."""
+
+SNAPSHOT = "unit.snapshot"
+READ = "unit.read"
+COMMAND = "unit.command"
+RECORD = "unit.record"
+ERROR = "error"
+REQUEST = "mediator.request"
+CONFIRM = "mediator.confirm"
+RELEASE = "mediator.release"

@@ -1,0 +1,112 @@
+"""A unit's will: looks at its battery and its scenario, asks the community when it has too much or too little."""
+
+import asyncio
+from collections.abc import Callable
+import logging
+import random
+
+from ..model.errors import ApisError
+from ..model.modes import OperationMode
+from ..model.negotiation import Decline
+from ..ports import Clock
+from ..rules import demand, slots
+from ..rules.schedule import next_request_s
+from ..waiting import wait_for
+from .board import Board
+from .controller import Controller
+from .mediator import Mediator
+from .settings import Settings
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class User:
+    """The house-keeping of one unit."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        board: Board,
+        controller: Controller,
+        clock: Clock,
+        rng: random.Random,
+        willing: Callable[[OperationMode], str | None],
+    ) -> None:
+        """`willing`: why the unit makes no deal in a mode now, or None."""
+        self._settings = settings
+        self._board = board
+        self._controller = controller
+        self._clock = clock
+        self._rng = rng
+        self._willing = willing
+        self._failures = 0
+        self._mediator: Mediator | None = None
+        self.last_decline = ""
+
+    def use(self, mediator: Mediator) -> None:
+        """Negotiate through this mediator."""
+        self._mediator = mediator
+
+    def standing(self) -> demand.Standing | Decline:
+        """The unit's position now, or why it cannot be told."""
+        unit_id = self._settings.unit_id
+        reading = self._controller.usable_reading()
+        if reading is None:
+            return Decline(unit_id, "the device has not been read for too long")
+        remaining_wh = reading.remaining_wh(self._settings.hardware.battery_nominal_capacity_wh)
+        if remaining_wh is None:
+            return Decline(unit_id, "the device does not say its battery's charge")
+        promises = self._mediator.promises() if self._mediator is not None else ()
+        deals = tuple(
+            deal.changed(energy={**deal.energy, unit_id: counters}) if counters is not None else deal
+            for deal in self._board.own_deals(unit_id)
+            for counters in (self._controller.account.deals.get(deal.deal_id),)
+        )
+        return demand.Standing(
+            unit_id=unit_id,
+            time=reading.time,
+            zone=self._settings.zone,
+            remaining_wh=remaining_wh,
+            promised_wh=slots.promised_wh(unit_id, deals, promises),
+            permission=reading.battery.permission,
+            battery_voltage_v=reading.converter.meter.battery_voltage_v,
+        )
+
+    async def run(self) -> None:
+        """Look at the battery at the house-keeping period, and at once when the community changes."""
+        last_s: float | None = None
+        wake = asyncio.Event()
+        while True:
+            period_s = self._clock.period(self._settings.policy.house_keeping_period_s)
+            await wait_for(self._clock, next_request_s(last_s, period_s, self._failures, self._rng.random()), wake)
+            last_s = self._clock.monotonic()
+            try:
+                decline = await self.look()
+            except ApisError as error:
+                decline = str(error)
+            if decline is None:
+                self._failures = 0
+            elif decline != self.last_decline:
+                _LOGGER.debug("%s: no request: %s", self._settings.unit_id, decline)
+            self.last_decline = decline or ""
+
+    async def look(self) -> str | None:
+        """One look: a request if the scenario wants one; None if a deal came of it, else why not."""
+        reason = self._willing(OperationMode.AUTONOMOUS)
+        if reason is not None or self._mediator is None:
+            return reason or "not yet started"
+        standing, settings = self.standing(), self._settings
+        if isinstance(standing, Decline):
+            return standing.reason
+        offer = demand.request(settings.scenario, standing, settings.policy, settings.hardware)
+        if isinstance(offer, Decline):
+            self._failures = 0
+            return offer.reason
+        refusal = self._mediator.refusal(offer.direction, offer.grid_current_a)
+        if refusal is not None:
+            return refusal
+        result = await self._mediator.negotiate(offer)
+        if isinstance(result, Decline):
+            self._failures += 1
+            return result.reason
+        return None

@@ -1,0 +1,23 @@
+"""Waiting for whichever comes first: a moment of the community's time, or a reason to look earlier."""
+
+import asyncio
+
+from .ports import Clock
+
+# A moment less than this ahead would be waited for in vain: clocks have a resolution.
+SHORTEST_WAIT_S = 0.001
+
+
+async def wait_for(clock: Clock, until_s: float | None, wake: asyncio.Event) -> bool:
+    """Wait until the community's monotonic clock shows `until_s` or `wake` is set; whether it was set (it is cleared)."""
+    delay_s = None
+    if until_s is not None:
+        ahead_s = until_s - clock.monotonic()
+        delay_s = max(SHORTEST_WAIT_S, clock.to_wall(ahead_s)) if ahead_s > 0 else 0.0
+    try:
+        async with asyncio.timeout(delay_s):
+            await wake.wait()
+    except TimeoutError:
+        return False
+    wake.clear()
+    return True
