@@ -92,6 +92,7 @@ class LocalCommunity:
 
         Raises:
             ApisError: if one cannot start; the others are ended then.
+
         """
         self._tasks = [asyncio.create_task(self._board.run()), asyncio.create_task(self._observe())]
         try:

@@ -267,9 +267,7 @@ class Node:
         try:
             deal_log.write(deal, pattern, self.settings.zone)
         except OSError as error:
-            self.errors.report(
-                ErrorReport(self.unit_id, Category.FRAMEWORK, Extent.LOCAL, Level.WARN, f"deal log: {error}")
-            )
+            self.errors.report(ErrorReport(self.unit_id, Category.FRAMEWORK, Extent.LOCAL, Level.WARN, f"deal log: {error}"))
 
     async def _on_error(self, _sender: str, message: Json) -> Any:
         report = ErrorReport.from_json(message)

@@ -136,6 +136,11 @@ class EmbeddedCluster:
         """See Cluster."""
         return self._hub.store
 
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What this end listens to."""
+        return frozenset(self._handlers)
+
     def live(self) -> frozenset[str]:
         """See Cluster."""
         return frozenset(self._hub.ends)
@@ -148,15 +153,15 @@ class EmbeddedCluster:
         """See Cluster."""
         message = orjson.dumps(payload)
         for unit_id, end in list(self._hub.ends.items()):
-            if unit_id != self._unit_id and subject in end._handlers:
-                end._start(end._deliver_quietly(subject, self._unit_id, message))
+            if unit_id != self._unit_id and subject in end.subjects:
+                end.begin(end.deliver_quietly(subject, self._unit_id, message))
 
     async def request(self, unit_id: str, subject: str, payload: Json, timeout_s: float) -> Json:
         """See Cluster."""
         end = self._hub.ends.get(unit_id)
         if end is None:
             raise NoAnswerError(f"{subject}: unit {unit_id} is not in the cluster")
-        task = end._start(end._deliver(subject, self._unit_id, orjson.dumps(payload)))
+        task = end.begin(end.deliver(subject, self._unit_id, orjson.dumps(payload)))
         done, _ = await asyncio.wait({task}, timeout=timeout_s)
         if not done:
             raise NoAnswerError(f"{subject}: no answer from {unit_id} within {timeout_s:g} s")
@@ -174,7 +179,7 @@ class EmbeddedCluster:
         """See Cluster."""
         message = orjson.dumps(payload)
         tasks = {
-            end._start(end._deliver(subject, self._unit_id, message)): unit_id
+            end.begin(end.deliver(subject, self._unit_id, message)): unit_id
             for unit_id in sorted(units)
             if (end := self._hub.ends.get(unit_id)) is not None
         }
@@ -194,7 +199,8 @@ class EmbeddedCluster:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, work: Any) -> asyncio.Task[Any]:
+    def begin(self, work: Any) -> asyncio.Task[Any]:
+        """Run a piece of this end's work in a task it owns."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -205,14 +211,16 @@ class EmbeddedCluster:
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ApisError):
             _LOGGER.error("%s: a handler failed", self._unit_id, exc_info=error)
 
-    async def _deliver(self, subject: str, sender: str, message: bytes) -> bytes:
+    async def deliver(self, subject: str, sender: str, message: bytes) -> bytes:
+        """This end's answer to a message."""
         handler = self._handlers.get(subject)
         if handler is None:
             raise MessageError(f"{self._unit_id} does not answer {subject}")
         return orjson.dumps(await handler(sender, orjson.loads(message)) or {})
 
-    async def _deliver_quietly(self, subject: str, sender: str, message: bytes) -> None:
+    async def deliver_quietly(self, subject: str, sender: str, message: bytes) -> None:
+        """Take a publication; what is wrong with it is logged here."""
         try:
-            await self._deliver(subject, sender, message)
+            await self.deliver(subject, sender, message)
         except ApisError as error:
             _LOGGER.warning("%s: %s from %s was dropped: %s", self._unit_id, subject, sender, error)

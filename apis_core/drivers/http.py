@@ -29,9 +29,7 @@ class HttpSender:
         reason = ""
         for _ in range(self._attempts):
             try:
-                async with self._session.request(
-                    request.method, self._base_url + request.path, timeout=self._timeout
-                ) as response:
+                async with self._session.request(request.method, self._base_url + request.path, timeout=self._timeout) as response:
                     body = await response.read()
                     if response.status == 200:
                         return orjson.loads(body)

@@ -77,11 +77,11 @@ class Engine:
         self.index = {unit_id: i for i, unit_id in enumerate(self.unit_ids)}
         self._profiles = profiles
         self._ramp_s = ramp_s
-        self._year_s = (start - datetime(start.year, 1, 1)).total_seconds()
+        self._year_s = (start - start.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)).total_seconds()
         household = np.array([house.household for house in houses], dtype=np.intp)
         self._load_rows = household % profiles.house_count
         self._solar_rows = household % profiles.solar.values_w.shape[0]
-        self._shift_s = household // profiles.house_count * float(WEEK_H * 3600)
+        self._shift_s: Array = household // profiles.house_count * float(WEEK_H * 3600)
         self._load_scale = np.array([house.load_scale for house in houses])
         kilowatts = np.array([house.solar_kw for house in houses])
         self._solar_scale = kilowatts if profiles.solar_per_kw else np.ones(len(houses))
@@ -115,7 +115,8 @@ class Engine:
     @property
     def state_of_charge_pct(self) -> Array:
         """Charge of the batteries [%], exact."""
-        return self.energy_wh / self.capacity_wh * 100
+        percent: Array = self.energy_wh / self.capacity_wh * 100
+        return percent
 
     @property
     def grid_power_w(self) -> Array:

@@ -28,7 +28,8 @@ class Series:
         weight = position - first
         count = self.values_w.shape[1]
         first %= count
-        return (1 - weight) * self.values_w[rows, first] + weight * self.values_w[rows, (first + 1) % count]
+        values: NDArray[np.float64] = (1 - weight) * self.values_w[rows, first] + weight * self.values_w[rows, (first + 1) % count]
+        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,9 @@ async def check_ramp_up(access: Access, deal: Deal, seen: dict[str, tuple[float,
         return await access.update(deal.deal_id, lambda d: d.changed(ramp_up_time=now))
     assert deal.activate_time is not None
     if (access.clock.now() - deal.activate_time).total_seconds() >= policy.ramp_up_timeout_s:
-        raise DangerError(f"{master} has raised the line to {voltage_v:g} V only, expected {goal_v:g} V within {policy.ramp_up_timeout_s:g} s")
+        raise DangerError(
+            f"{master} has raised the line to {voltage_v:g} V only, expected {goal_v:g} V within {policy.ramp_up_timeout_s:g} s"
+        )
     last_s, last_v = seen.get(deal.deal_id, (now_s, voltage_v))
     seen[deal.deal_id] = (now_s, voltage_v)
     slope = (voltage_v - last_v) / (now_s - last_s) if now_s > last_s else None

@@ -128,11 +128,7 @@ async def expect_all_others_off(access: Access, reference: str) -> None:
         if mode is not None and mode.is_current_mode:
             await access.command(unit_id, CommandKind.WAIT, "no deal: the line goes down")
     # A unit that was never seen on this line has nothing on it; one that was seen active and is away may still be on.
-    doubtful = [
-        unit_id
-        for unit_id in others
-        if unit_id not in reachable and access.line().mode(unit_id) not in (None, ConverterMode.WAIT)
-    ]
+    doubtful = [unit_id for unit_id in others if unit_id not in reachable and access.line().mode(unit_id) not in (None, ConverterMode.WAIT)]
     if doubtful:
         raise NotYetError(f"{reference} holds the line: {', '.join(doubtful)} may still be on and cannot be reached")
 
@@ -176,9 +172,7 @@ async def scram(access: Access, reason: str) -> None:
 
 
 async def _wait_all(access: Access, unit_ids: Collection[str], reason: str) -> None:
-    results = await asyncio.gather(
-        *(access.command(unit_id, CommandKind.SCRAM, reason) for unit_id in unit_ids), return_exceptions=True
-    )
+    results = await asyncio.gather(*(access.command(unit_id, CommandKind.SCRAM, reason) for unit_id in unit_ids), return_exceptions=True)
     for unit_id, result in zip(unit_ids, results, strict=True):
         if isinstance(result, ApisError):
             _LOGGER.error("scram: %s did not follow: %s", unit_id, result)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -129,13 +130,10 @@ class LedgerDatabase:
         """A unit's own counters of its deals that have not ended."""
         table = schema.energy
         ended = sa.select(schema.deals.c.deal_id).where(schema.deals.c.unit_id == unit_id, schema.deals.c.state == "ended")
-        query = sa.select(table).where(
-            table.c.unit_id == unit_id, table.c.of_unit_id == unit_id, table.c.deal_id.not_in(ended)
-        )
+        query = sa.select(table).where(table.c.unit_id == unit_id, table.c.of_unit_id == unit_id, table.c.deal_id.not_in(ended))
         with self._begin() as connection:
             return {
-                row.deal_id: SideEnergy(row.battery_wh, row.grid_wh, row.estimated_wh, row.sequence)
-                for row in connection.execute(query)
+                row.deal_id: SideEnergy(row.battery_wh, row.grid_wh, row.estimated_wh, row.sequence) for row in connection.execute(query)
             }
 
     def errors(self, unit_id: str) -> tuple[tuple[str, ErrorReport], ...]:
@@ -147,7 +145,13 @@ class LedgerDatabase:
                 (
                     row.time,
                     ErrorReport.from_json(
-                        {"unitId": row.of_unit_id, "category": row.category, "extent": row.extent, "level": row.level, "message": row.message}
+                        {
+                            "unitId": row.of_unit_id,
+                            "category": row.category,
+                            "extent": row.extent,
+                            "level": row.level,
+                            "message": row.message,
+                        }
                     ),
                 )
                 for row in rows
@@ -175,9 +179,7 @@ class LedgerDatabase:
         return _Transaction(self._engine)
 
     def _set_state(self, connection: sa.Connection, unit_id: str, key: str, value: Mapping[str, Any]) -> None:
-        self._upsert(
-            connection, schema.states, [{"unit_id": unit_id, "key": key, "value": orjson.dumps(value).decode()}]
-        )
+        self._upsert(connection, schema.states, [{"unit_id": unit_id, "key": key, "value": orjson.dumps(value).decode()}])
 
     def _stored_deal(self, connection: sa.Connection, unit_id: str, deal_id: str) -> Deal | None:
         table = schema.deals
@@ -204,7 +206,7 @@ class _Transaction:
         except sa.exc.SQLAlchemyError as error:
             raise LedgerError(f"ledger: {error}") from error
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             self._context.__exit__(kind, error, trace)
         except sa.exc.SQLAlchemyError as failure:
@@ -236,10 +238,7 @@ def _newest(stored: Deal | None, deal: Deal) -> Deal:
     """`deal`, unless what is stored has ended already; counters never fall either way."""
     if stored is None:
         return deal
-    energy = {
-        unit_id: stored.side_energy(unit_id).merged(deal.side_energy(unit_id))
-        for unit_id in {*stored.energy, *deal.energy}
-    }
+    energy = {unit_id: stored.side_energy(unit_id).merged(deal.side_energy(unit_id)) for unit_id in {*stored.energy, *deal.energy}}
     base = stored if stored.is_ended and not deal.is_ended else deal
     return base.changed(energy=energy, cumulate_amount_wh=max(stored.cumulate_amount_wh, deal.cumulate_amount_wh))
 

@@ -129,12 +129,7 @@ class Converter:
             mode_code=text("status", self.mode_code),
             operation_mode=text("operationMode", self.operation_mode),
             alarm_state=text("alarmState", self.alarm_state),
-            meter=Meter(
-                **{
-                    name: newer(_number(meter, key, "dcdc.meter"), getattr(self.meter, name))
-                    for key, name in METER_KEYS.items()
-                }
-            ),
+            meter=Meter(**{name: newer(_number(meter, key, "dcdc.meter"), getattr(self.meter, name)) for key, name in METER_KEYS.items()}),
             target_voltage_v=newer(_number(vdis, "dvg", "dcdc.vdis"), self.target_voltage_v),
             droop_ratio=newer(_number(vdis, "drg", "dcdc.vdis"), self.droop_ratio),
             current_limit_a=newer(_number(param, "dig", "dcdc.param"), self.current_limit_a),
@@ -244,6 +239,4 @@ class Reading:
         except KeyError as error:
             raise MessageError(f"reading: no {error}, expected unitId, time, dcdc, battery") from None
         house = _object(data, "emu", "reading")
-        return cls(
-            unit_id, parse_time(time, zone), monotonic_s, Converter.from_json(dcdc), Battery.from_json(battery), house
-        )
+        return cls(unit_id, parse_time(time, zone), monotonic_s, Converter.from_json(dcdc), Battery.from_json(battery), house)

@@ -179,9 +179,7 @@ class Deal:
     def is_ended(self) -> bool:
         """Whether nothing more will happen: it holds no slot, direction or energy any more."""
         return (
-            self.deactivate_time is not None
-            or self.scram_time is not None
-            or (self.abort_time is not None and self.activate_time is None)
+            self.deactivate_time is not None or self.scram_time is not None or (self.abort_time is not None and self.activate_time is None)
         )
 
     @property

@@ -116,7 +116,7 @@ class ErrorReport:
         """
 
         def word[E: StrEnum](kind: type[E], text: object) -> E:
-            return kind(text) if text in list(kind) else kind("UNKNOWN")
+            return kind(str(text)) if text in list(kind) else kind("UNKNOWN")
 
         try:
             return cls(

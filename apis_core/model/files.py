@@ -1,5 +1,6 @@
 """Reading configuration text: the originals' JSON (comments and repeated `#` keys allowed) or the same content as YAML."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from .errors import ConfigError, Problem
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
-def _without_comments(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_comments(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, value in pairs:
         if key == "#":
@@ -41,10 +42,7 @@ def parse_text(content: str, where: str, *, is_yaml: bool) -> dict[str, Any]:
 
     """
     try:
-        if is_yaml:
-            data = yaml.load(content, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
-        else:
-            data = json5.loads(content, object_pairs_hook=_without_comments)
+        data = yaml.load(content, Loader=_Loader) if is_yaml else json5.loads(content, object_pairs_hook=_without_comments)  # noqa: S506 - _Loader is safe
     except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).replace("<string>:", "line ").split())
         raise ConfigError((Problem(where, reason, "well-formed " + ("YAML" if is_yaml else "JSON")),)) from None

@@ -56,9 +56,7 @@ class Hardware:
         for key, name in RANGES.items():
             low, high = values.pop(f"{name}_low"), values.pop(f"{name}_high")
             if low > high:
-                problems.append(
-                    Problem(f"{where}: safety.range.dcdc.meter.{key}", f"min {low} > max {high}", "min <= max")
-                )
+                problems.append(Problem(f"{where}: safety.range.dcdc.meter.{key}", f"min {low} > max {high}", "min <= max"))
             values[name] = Range(low, high)
         span = values["grid_current_range_a"]
         capacity_a = values["grid_current_capacity_a"]

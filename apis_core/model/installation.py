@@ -114,9 +114,7 @@ def load_unit(path: Path) -> UnitFiles:
     except ConfigError as error:
         problems += error.problems
     if policy is not None and installation.unit_id not in policy.member_unit_ids:
-        problems.append(
-            Problem(f"{path}: unitId", installation.unit_id, "one of memberUnitIds: " + ", ".join(policy.member_unit_ids))
-        )
+        problems.append(Problem(f"{path}: unitId", installation.unit_id, "one of memberUnitIds: " + ", ".join(policy.member_unit_ids)))
     if problems or hardware is None or policy is None or scenario is None:
         raise ConfigError(tuple(problems))
     return UnitFiles(installation, hardware, policy, scenario, notices)

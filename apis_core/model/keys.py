@@ -46,21 +46,13 @@ class Key:
 
 def number(*, at_least: float | None = None, above: float | None = None, at_most: float | None = None) -> Check:
     """A number within limits; its sentence names them."""
-    parts = [
-        text
-        for limit, text in ((at_least, f">= {at_least}"), (above, f"> {above}"), (at_most, f"<= {at_most}"))
-        if limit is not None
-    ]
+    parts = [text for limit, text in ((at_least, f">= {at_least}"), (above, f"> {above}"), (at_most, f"<= {at_most}")) if limit is not None]
     expected = " ".join(["a number", " and ".join(parts)]).strip()
 
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == float("inf"):
             raise probatio.Invalid(expected)
-        good = (
-            (at_least is None or value >= at_least)
-            and (above is None or value > above)
-            and (at_most is None or value <= at_most)
-        )
+        good = (at_least is None or value >= at_least) and (above is None or value > above) and (at_most is None or value <= at_most)
         if not good:
             raise probatio.Invalid(expected)
         return value
@@ -151,9 +143,7 @@ def _schema(tree: dict[str, Any]) -> dict[Any, Any]:
         return any(required(item) for item in branch.values())
 
     return {
-        (probatio.Required if required(branch) else probatio.Optional)(name): (
-            branch.check if isinstance(branch, Key) else _schema(branch)
-        )
+        (probatio.Required if required(branch) else probatio.Optional)(name): (branch.check if isinstance(branch, Key) else _schema(branch))
         for name, branch in tree.items()
     }
 

@@ -179,7 +179,12 @@ def _ms(path: str, name: str, default_s: float, *, unused: str = "") -> Key:
 _SIDES = one_of(Side.CHARGE, Side.DISCHARGE)
 _TOPOLOGY = "safety.gridTopologyBasedEvaluation"
 _KEYS = (
-    _ms("refreshingPeriodMsec", "refreshing_period_s", 5.0, unused="a policy is read at start; changing it while houses share is a proposal to all of them"),
+    _ms(
+        "refreshingPeriodMsec",
+        "refreshing_period_s",
+        5.0,
+        unused="a policy is read at start; changing it while houses share is a proposal to all of them",
+    ),
     Key("operationMode", "operation_mode", one_of(*OperationMode), OperationMode.STOP),
     Key("memberUnitIds", "member_unit_ids", unit_ids),
     Key("largeCapacityUnitIds", "large_capacity_unit_ids", unit_ids, ()),
@@ -221,11 +226,20 @@ _KEYS = (
     Key("gridMaster.voltageReferenceSide", "voltage_reference_side", _SIDES, Side.CHARGE),
     Key("gridMaster.voltageReferenceTakeOverDvg", "voltage_reference_take_over", one_of("theoretical", "actual"), "theoretical"),
     Key("gridMaster.masterDealSelection.strategy", "master_deal_selection", one_of("newestDeal"), "newestDeal"),
-    Key("gridMaster.gridMasterSelection.strategy", "grid_master_selection", one_of("anywhere", "fixed", "voltageReferenceUnit"), "voltageReferenceUnit"),
+    Key(
+        "gridMaster.gridMasterSelection.strategy",
+        "grid_master_selection",
+        one_of("anywhere", "fixed", "voltageReferenceUnit"),
+        "voltageReferenceUnit",
+    ),
     Key("gridMaster.gridMasterSelection.fixedUnitId", "grid_master_fixed_unit_id", text, None),
-    _ms("gridMaster.gridMasterEnsuring.interlockInconsistency.retryWaitMsec", "", 2.0, unused="the role is a lease that runs out by itself"),
+    _ms(
+        "gridMaster.gridMasterEnsuring.interlockInconsistency.retryWaitMsec", "", 2.0, unused="the role is a lease that runs out by itself"
+    ),
     _ms("gridMaster.gridMasterWatching.absence.ensureWaitMsec", "", 5.0, unused="the role is a lease that runs out by itself"),
-    Key("gridMaster.deal.forceStopCondition.dischargeUnitLowerLimitRsoc", "discharge_unit_lower_limit_pct", number(at_least=0, at_most=100)),
+    Key(
+        "gridMaster.deal.forceStopCondition.dischargeUnitLowerLimitRsoc", "discharge_unit_lower_limit_pct", number(at_least=0, at_most=100)
+    ),
     Key("gridMaster.deal.forceStopCondition.chargeUnitUpperLimitRsoc", "charge_unit_upper_limit_pct", number(at_least=0, at_most=100)),
     Key("gridMaster.deal.referenceSide", "reference_side", _SIDES, Side.CHARGE),
     Key("gridMaster.deal.resetLimit", "reset_limit", whole(at_least=1), 3),

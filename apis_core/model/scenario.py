@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import time
+import itertools
 import re
 from typing import Any
 
@@ -113,10 +114,7 @@ class Scenario:
         """The file's form."""
 
         def conditions(by_status: dict[str, dict[Direction, Condition]]) -> dict[str, Any]:
-            return {
-                status: {str(direction): _condition_json(c) for direction, c in wanted.items()}
-                for status, wanted in by_status.items()
-            }
+            return {status: {str(direction): _condition_json(c) for direction, c in wanted.items()} for status, wanted in by_status.items()}
 
         data: dict[str, Any] = {
             "refreshingPeriodMsec": round(self.refreshing_period_s * 1000),
@@ -217,7 +215,7 @@ def _read_band(key: str, content: dict[str, Any], strategy: str, where: str) -> 
 
 def _battery_problems(bands: list[BatteryBand], where: str) -> list[Problem]:
     problems = []
-    for lower, upper in zip(bands, bands[1:], strict=False):
+    for lower, upper in itertools.pairwise(bands):
         if lower.upper_wh is None or upper.lower_wh is None or lower.upper_wh > upper.lower_wh:
             problems.append(Problem(where, f"{_range_key(lower)!r} and {_range_key(upper)!r} overlap", "ranges that do not overlap"))
         elif lower.upper_wh < upper.lower_wh:
@@ -247,7 +245,7 @@ def _coverage(bands: list[TimeBand], where: str) -> tuple[list[Problem], tuple[N
     spans = sorted((start, end, band.key) for band in bands for start, end in band.spans)
     overlaps = [
         Problem(where, f"{first[2]} and {second[2]} overlap", "time bands that do not overlap")
-        for first, second in zip(spans, spans[1:], strict=False)
+        for first, second in itertools.pairwise(spans)
         if second[0] < first[1]
     ]
     gaps = []

@@ -62,9 +62,7 @@ def request(scenario: Scenario, standing: Standing, policy: Policy, hardware: Ha
     return Decline(standing.unit_id, f"status {battery.status} asks for nothing")
 
 
-def accept(
-    wanted: Offer, scenario: Scenario, standing: Standing, policy: Policy, hardware: Hardware
-) -> Offer | Decline:
+def accept(wanted: Offer, scenario: Scenario, standing: Standing, policy: Policy, hardware: Hardware) -> Offer | Decline:
     """What the unit offers in answer to another unit's request, or why it does not. The request's amount is no limit."""
     if wanted.pair_unit_id not in (None, standing.unit_id):
         return Decline(standing.unit_id, f"the request is for {wanted.pair_unit_id} only")
@@ -81,9 +79,7 @@ def accept(
     return _offer(direction, condition, standing, policy, hardware)
 
 
-def _offer(
-    direction: Direction, condition: Condition, standing: Standing, policy: Policy, hardware: Hardware
-) -> Offer | Decline:
+def _offer(direction: Direction, condition: Condition, standing: Standing, policy: Policy, hardware: Hardware) -> Offer | Decline:
     amount = amount_wh(direction, condition, standing)
     if amount <= 0:
         return Decline(standing.unit_id, f"nothing to {direction}: {standing.expected_wh:g} Wh, limit {condition.limit_wh} Wh")

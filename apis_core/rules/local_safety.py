@@ -102,7 +102,9 @@ def _dynamic(converter: Converter, around: Surroundings) -> Iterator[Finding]:
     expected_a = {ConverterMode.WAIT: 0.0, ConverterMode.CHARGE: set_a, ConverterMode.DISCHARGE: -set_a}
     mode = converter.mode
     if mode in expected_a and abs(current_a - expected_a[mode]) > allowance_a:
-        yield Finding("current", f"grid current is {current_a:g} A in {mode.name}, expected {expected_a[mode]:g} +- {allowance_a:g} A", twice=True)
+        yield Finding(
+            "current", f"grid current is {current_a:g} A in {mode.name}, expected {expected_a[mode]:g} +- {allowance_a:g} A", twice=True
+        )
     if mode is ConverterMode.VOLTAGE_REFERENCE and abs(voltage_v - set_v) > policy.grid_voltage_allowance_v:
         yield Finding("voltage", f"line voltage is {voltage_v:g} V, held at {set_v:g} +- {policy.grid_voltage_allowance_v:g} V", twice=True)
     low, high = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v

@@ -186,9 +186,7 @@ def _further_activation(deal: Deal, line: Line) -> Activation | NotNow | Danger:
     if reference not in large:
         if unit in large:
             moves = unit != reference
-        elif deal.unit_on(side.opposite) in large and not any(
-            d.is_in_transition for d in line.deals if d.deal_id != deal.deal_id
-        ):
+        elif deal.unit_on(side.opposite) in large and not any(d.is_in_transition for d in line.deals if d.deal_id != deal.deal_id):
             side, moves = side.opposite, True
             unit = deal.unit_on(side)
     hand_over = None
@@ -282,8 +280,7 @@ def plan_departure(deal: Deal, line: Line) -> Departure | Danger:
 
 def _pass_on(deal: Deal, line: Line, active: tuple[Deal, ...], own: tuple[Deal, ...], unit: str) -> Departure | Danger:
     """The master deal leaves, others go on: choose the next master deal and move the voltage if it must move."""
-    side = line.master_side
-    master, reference = next_master(deal, line, active)
+    master, reference = next_master(line, active)
     if line.mode(unit) is ConverterMode.WAIT:
         # The reference is gone already: whoever is on has nothing to hold on to.
         return Danger(f"{unit} held the voltage and waits, while {len(active)} deals go on")
@@ -294,12 +291,11 @@ def _pass_on(deal: Deal, line: Line, active: tuple[Deal, ...], own: tuple[Deal, 
     planned = _move(deal, reference, unit, line)
     if isinstance(planned, NotNow):
         return Danger(planned.reason)
-    del side
     return Departure(unit, hand_over=planned, new_master_id=master.deal_id)
 
 
-def next_master(deal: Deal, line: Line, active: tuple[Deal, ...]) -> tuple[Deal, str]:
-    """The deal that carries the reference after `deal`, and the unit that will hold the voltage.
+def next_master(line: Line, active: tuple[Deal, ...]) -> tuple[Deal, str]:
+    """The deal that carries the reference next, and the unit that will hold the voltage.
 
     Newest first: one whose master-side unit already holds it; else one with a large unit (on the other side if the
     orientation may turn); else the newest of all, back towards the policy's side where that is possible.

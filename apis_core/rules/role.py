@@ -45,9 +45,7 @@ class LeaseRecord:
 
 def desired_unit(policy: Policy, reference_unit_id: str | None, live: Collection[str]) -> str | None:
     """The live unit that should hold the role, or None for no preference. A dead fixed unit is no preference."""
-    wanted = {"fixed": policy.grid_master_fixed_unit_id, "voltageReferenceUnit": reference_unit_id}.get(
-        policy.grid_master_selection
-    )
+    wanted = {"fixed": policy.grid_master_fixed_unit_id, "voltageReferenceUnit": reference_unit_id}.get(policy.grid_master_selection)
     return wanted if wanted in live else None
 
 

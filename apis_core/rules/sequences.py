@@ -65,9 +65,7 @@ def plan(command: Command, converter: Converter, policy: Policy, hardware: Hardw
 
     """
     if command.grid_current_a is not None and not 0 <= command.grid_current_a <= hardware.grid_current_capacity_a:
-        raise CommandRefusedError(
-            f"{command.kind}: found {command.grid_current_a} A, expected 0 to {hardware.grid_current_capacity_a} A"
-        )
+        raise CommandRefusedError(f"{command.kind}: found {command.grid_current_a} A, expected 0 to {hardware.grid_current_capacity_a} A")
     match command.kind:
         case CommandKind.WAIT | CommandKind.SCRAM:
             return _wait(converter, policy)
@@ -90,9 +88,7 @@ def plan(command: Command, converter: Converter, policy: Policy, hardware: Hardw
             voltage_v = command.grid_voltage_v
             if voltage_v is None:
                 voltage_v = _known(converter.meter.grid_voltage_v, "vg")
-            return (
-                SetMode(ConverterMode.VOLTAGE_REFERENCE, voltage_v, hardware.grid_current_capacity_a, hardware.droop_ratio),
-            )
+            return (SetMode(ConverterMode.VOLTAGE_REFERENCE, voltage_v, hardware.grid_current_capacity_a, hardware.droop_ratio),)
         case CommandKind.DID_HAND_OVER:
             return _after_hand_over(command, converter, policy)
         case CommandKind.DID_TAKE_OVER:

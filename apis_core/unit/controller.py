@@ -302,5 +302,3 @@ def energy_json(account: energy.Account) -> Json:
 def energy_from_json(data: Json) -> dict[str, SideEnergy]:
     """The counters a unit told."""
     return {deal_id: SideEnergy.from_json(counters) for deal_id, counters in data.items()}
-
-

@@ -67,9 +67,7 @@ class Mediator:
         now_s = self._clock.wall()
         stored = {deal.negotiation_id for deal in self._board.own_deals(self._settings.unit_id)}
         self._reservations = {
-            key: reservation
-            for key, reservation in self._reservations.items()
-            if reservation.until_wall_s > now_s and key not in stored
+            key: reservation for key, reservation in self._reservations.items() if reservation.until_wall_s > now_s and key not in stored
         }
         return tuple(reservation.promise for reservation in self._reservations.values())
 
@@ -171,9 +169,7 @@ class Mediator:
                 declines.append(Decline(unit, str(error)))
         return accepts, declines
 
-    async def _settle(
-        self, negotiation_id: str, offer: Offer, accepts: list[Offer], declines: list[Decline]
-    ) -> Deal | Decline:
+    async def _settle(self, negotiation_id: str, offer: Offer, accepts: list[Offer], declines: list[Decline]) -> Deal | Decline:
         """The deal with the best accept whose unit confirms; the losers' reservations are released at once."""
         unit_id, standing = self._settings.unit_id, self._standing()
         local = offer.time.astimezone(self._settings.zone)
@@ -306,4 +302,3 @@ async def wait_until(board: Board, condition: Callable[[], bool]) -> None:
             event.clear()
     finally:
         board.unlisten(event)
-

@@ -1,0 +1,312 @@
+"""The composition root: puts the parts together. The only module that may import everything."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+import logging
+from pathlib import Path
+import random
+import tempfile
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from .clock import ScaledClock
+from .cluster.embedded import EmbeddedHub
+from .community import LocalCommunity
+from .drivers.emulator import EmulatorDriver
+from .drivers.http import HttpSender
+from .ledger.database import LedgerDatabase, sqlite_url
+from .ledger.unit_ledger import LedgerWriter, UnitLedger
+from .model.errors import ApisError, ConfigError, DriverError, MessageError, Problem
+from .model.files import read_file
+from .model.hardware import Hardware
+from .model.installation import Address, UnitFiles, load_unit
+from .model.policy import Policy
+from .model.scenario import Scenario
+from .model.times import parse_time
+from .node import Node
+from .ports import DeviceRequest
+from .unit.settings import Settings
+
+if TYPE_CHECKING:
+    # The emulator brings numpy; a node that only drives devices never loads it.
+    from .emulator.server import World
+
+_LOGGER = logging.getLogger(__name__)
+FOLLOW_PERIOD_S = 10.0
+DATABASE_NAME = "apis.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSetup:
+    """Everything one unit of this process is made from."""
+
+    settings: Settings
+    device: Address
+    deal_log_format: str | None = None
+    state_file: Path | None = None
+    files: UnitFiles | None = None
+
+
+def load_setups(paths: Sequence[Path]) -> tuple[UnitSetup, ...]:
+    """The units of existing installations, one per configuration file or folder.
+
+    Raises:
+        ConfigError: with every problem of every file, or if the units do not belong together.
+
+    """
+    problems: list[Problem] = []
+    units: list[UnitFiles] = []
+    for path in paths:
+        try:
+            units.append(load_unit(path))
+        except ConfigError as error:
+            problems += error.problems
+    for path, unit in zip(paths, units, strict=False) if not problems else ():
+        problems += _misfits(str(path), unit, units)
+    if problems:
+        raise ConfigError(tuple(problems))
+    return tuple(_setup(unit) for unit in units)
+
+
+def _misfits(where: str, unit: UnitFiles, units: list[UnitFiles]) -> list[Problem]:
+    installation, first = unit.installation, units[0]
+    problems = []
+    if sum(other.installation.unit_id == installation.unit_id for other in units) > 1:
+        problems.append(Problem(f"{where}: unitId", f"{installation.unit_id} twice", "a different id for each unit"))
+    if unit.policy != first.policy:
+        problems.append(
+            Problem(f"{where}: policyFile", "another policy", f"the policy of {first.installation.unit_id}: all units share one")
+        )
+    if installation.system_type != "dcdc_emulator":
+        problems.append(Problem(f"{where}: systemType", installation.system_type, "dcdc_emulator (other devices are not supported yet)"))
+    return problems
+
+
+def _setup(unit: UnitFiles) -> UnitSetup:
+    installation = unit.installation
+    settings = Settings(
+        unit_id=installation.unit_id,
+        policy=unit.policy,
+        hardware=unit.hardware,
+        scenario=unit.scenario,
+        zone=installation.zone,
+        community_id=installation.community_id,
+        cluster_id=installation.cluster_id,
+        unit_name=installation.unit_name,
+        serial_number=installation.serial_number,
+    )
+    state_file = None
+    if installation.state_file_format is not None:
+        text = installation.state_file_format.replace("{tmpdir}", tempfile.gettempdir())
+        state_file = Path(text.replace("%s", "operationMode"))
+    return UnitSetup(settings, installation.emulator, installation.deal_log_dir_format, state_file, unit)
+
+
+def open_ledger(data_dir: Path) -> LedgerDatabase:
+    """The ledger in a data directory, made if it is not there. Raises LedgerError."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return LedgerDatabase(sqlite_url(data_dir / DATABASE_NAME))
+
+
+@contextlib.asynccontextmanager
+async def open_community(
+    setups: Sequence[UnitSetup], data_dir: Path, *, seed: int | None = None, follow: bool = True
+) -> AsyncIterator[LocalCommunity]:
+    """The units as one community in this process, on the embedded cluster; they end in order when the context does.
+
+    Raises:
+        ApisError: if a unit cannot start.
+
+    """
+    policy = setups[0].settings.policy
+    writer = LedgerWriter(open_ledger(data_dir), threaded=True)
+    connector = aiohttp.TCPConnector(limit=0)
+    try:
+        async with aiohttp.ClientSession(connector=connector) as session:
+            clock = await _follow_device(session, setups[0])
+            rng = random.Random(seed)
+            hub = EmbeddedHub()
+            nodes = []
+            for setup in setups:
+                sender = HttpSender(
+                    session,
+                    f"http://{setup.device.host}:{setup.device.port}",
+                    timeout_s=policy.request_timeout_s,
+                    attempts=policy.request_limit,
+                )
+                unit_id = setup.settings.unit_id
+                nodes.append(
+                    Node(
+                        setup.settings,
+                        EmulatorDriver(unit_id, sender),
+                        hub.join(unit_id),
+                        UnitLedger(writer, unit_id),
+                        clock,
+                        random.Random(rng.getrandbits(64)),
+                        deal_log_format=setup.deal_log_format,
+                        state_file=setup.state_file,
+                    )
+                )
+            community = LocalCommunity(tuple(nodes), clock)
+            tasks = [asyncio.create_task(_reload_files(community, setups))]
+            if follow:
+                tasks.append(asyncio.create_task(_keep_following(session, setups[0], clock)))
+            await community.start()
+            try:
+                yield community
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await community.close()
+    finally:
+        await writer.close()
+
+
+async def _device_time(session: aiohttp.ClientSession, setup: UnitSetup) -> tuple[datetime, float]:
+    """The emulator's time and acceleration.
+
+    Raises:
+        DriverError: if it does not say.
+
+    """
+    base = f"http://{setup.device.host}:{setup.device.port}"
+    sender = HttpSender(session, base, timeout_s=5.0, attempts=3)
+    acceleration = await sender(DeviceRequest("GET", "/get/acc"))
+    unit = await sender(DeviceRequest("GET", f"/get/unit/{setup.settings.unit_id}"))
+    if not isinstance(acceleration, int | float) or not isinstance(unit, dict) or "time" not in unit:
+        raise DriverError(f"{base}: found no time of unit {setup.settings.unit_id}, expected an emulator with that unit")
+    try:
+        return parse_time(str(unit["time"]), setup.settings.zone), float(acceleration)
+    except MessageError as error:
+        raise DriverError(f"{base}: {error}") from error
+
+
+async def _follow_device(session: aiohttp.ClientSession, setup: UnitSetup) -> ScaledClock:
+    now, acceleration = await _device_time(session, setup)
+    return ScaledClock(now, acceleration or 1.0, asyncio.get_running_loop().time())
+
+
+async def _keep_following(session: aiohttp.ClientSession, setup: UnitSetup, clock: ScaledClock) -> None:
+    while True:
+        await asyncio.sleep(FOLLOW_PERIOD_S)
+        try:
+            now, acceleration = await _device_time(session, setup)
+        except DriverError as error:
+            _LOGGER.debug("the emulator's clock cannot be read: %s", error)
+            continue
+        clock.follow(now, acceleration)
+
+
+async def _reload_files(community: LocalCommunity, setups: Sequence[UnitSetup]) -> None:
+    """Take over a changed scenario or hardware file; one with problems is reported and changes nothing."""
+    watched = [setup for setup in setups if setup.files is not None]
+    stamps: dict[Path, float] = {}
+    for setup in watched:
+        for path in _files(setup):
+            stamps[path] = _stamp(path)
+    if not watched:
+        return
+    while True:
+        await asyncio.sleep(min(setup.settings.scenario.refreshing_period_s for setup in watched))
+        for setup in watched:
+            changed = [path for path in _files(setup) if _stamp(path) != stamps[path]]
+            stamps.update({path: _stamp(path) for path in changed})
+            if changed:
+                await _reload(community, setup)
+
+
+def _files(setup: UnitSetup) -> tuple[Path, ...]:
+    assert setup.files is not None
+    return setup.files.installation.scenario_file, setup.files.installation.hardware_file
+
+
+def _stamp(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+async def _reload(community: LocalCommunity, setup: UnitSetup) -> None:
+    scenario_file, hardware_file = _files(setup)
+    node = community.nodes[setup.settings.unit_id]
+    try:
+        hardware, _ = Hardware.from_json(read_file(hardware_file), str(hardware_file))
+        scenario, _ = Scenario.from_json(read_file(scenario_file), str(scenario_file), hardware.battery_nominal_capacity_wh)
+        setup.settings.hardware = hardware
+        if scenario != setup.settings.scenario:
+            await node.set_scenario(scenario, "file")
+        _LOGGER.info("%s: changed files were taken over", node.unit_id)
+    except ApisError as error:
+        _LOGGER.warning("%s: changed files were not taken over: %s", node.unit_id, error)
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorOptions:
+    """How an emulator is set up."""
+
+    units: int = 4
+    host: str = "127.0.0.1"
+    port: int = 4390
+    acceleration: float = 1.0
+    start: datetime = datetime(2020, 1, 1)  # noqa: DTZ001 - the emulated houses' local time
+    load: Path | None = None
+    solar: Path | None = None
+    charges_pct: tuple[float, ...] = ()
+    solar_kw: tuple[float, ...] = ()
+    load_scale: float = 1.0
+
+
+@contextlib.asynccontextmanager
+async def open_emulator(options: EmulatorOptions) -> AsyncIterator[tuple[World, int]]:
+    """An emulator that serves over HTTP while the context lasts: its world, and the port it got.
+
+    Raises:
+        ConfigError: if a data file is not in its form.
+        OSError: if the address is taken.
+
+    """
+    from .emulator import server
+    from .emulator.engine import Engine, House
+    from .emulator.profiles import bundled, with_files
+
+    houses = tuple(
+        House(
+            f"E{i + 1:03}",
+            i,
+            state_of_charge_pct=_nth(options.charges_pct, i, 50.0),
+            solar_kw=_nth(options.solar_kw, i, 4.0),
+            load_scale=options.load_scale,
+        )
+        for i in range(options.units)
+    )
+    engine = Engine(houses, with_files(bundled(), options.load, options.solar), options.start)
+    world = server.World(engine, asyncio.get_running_loop().time, options.acceleration)
+    runner = await server.serve(world, options.host, options.port)
+    ticking = asyncio.create_task(world.run())
+    try:
+        yield world, server.port_of(runner)
+    finally:
+        ticking.cancel()
+        await asyncio.gather(ticking, return_exceptions=True)
+        await runner.cleanup()
+
+
+def _nth(values: Sequence[float], index: int, default: float) -> float:
+    return values[index % len(values)] if values else default
+
+
+def demo_setups(units: int, port: int, policy: Policy, hardware: Hardware, scenario: Scenario) -> tuple[UnitSetup, ...]:
+    """Units of an emulated line that need no files."""
+    return tuple(
+        UnitSetup(
+            Settings(unit_id, policy, hardware, scenario, UTC, "demo", "demo", unit_id),
+            Address("127.0.0.1", port),
+        )
+        for unit_id in (f"E{i + 1:03}" for i in range(units))
+    )

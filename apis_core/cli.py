@@ -1,0 +1,309 @@
+"""`apis ...`: run units, an emulator or a demo, and look at and steer a running community."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+import csv
+from datetime import UTC, datetime
+from enum import StrEnum
+import logging
+from pathlib import Path
+import signal
+import sys
+from typing import Annotated, Any
+
+import orjson
+from rich.console import Console
+from rich.live import Live
+from rich.logging import RichHandler
+import typer
+
+from . import app as composition, screen
+from .model.errors import ApisError, ConfigError, Problem
+from .model.files import read_file
+from .model.hardware import Hardware
+from .model.installation import load_unit
+from .model.keys import Notice
+from .model.modes import OperationMode
+from .model.policy import Policy
+from .model.scenario import Scenario
+from .model.times import parse_time
+from .server.client import RemoteCommunity
+
+API_PORT = 4391
+OPERATOR = "operator"
+EXIT_REFUSED, EXIT_BAD_INPUT = 1, 2
+console = Console()
+errors = Console(stderr=True)
+cli = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+deal_cli = typer.Typer(no_args_is_help=True, help="Make and end deals by hand.")
+cli.add_typer(deal_cli, name="deal")
+
+Url = Annotated[str, typer.Option("--url", envvar="APIS_URL", help="Where a node's endpoint listens.")]
+DEFAULT_URL = f"http://127.0.0.1:{API_PORT}"
+
+
+class Table(StrEnum):
+    """How lists are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def main() -> None:
+    """Run a command; what goes wrong is one clear line."""
+    try:
+        cli()
+    except ConfigError as error:
+        for problem in error.problems:
+            errors.print(f"[red]error[/] {problem}", highlight=False, soft_wrap=True, markup=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except ApisError as error:
+        errors.print("[red]error[/] ", end="")
+        errors.print(str(error), highlight=False, soft_wrap=True, markup=False)
+        sys.exit(EXIT_REFUSED)
+    except OSError as error:
+        errors.print("[red]error[/] ", end="")
+        errors.print(str(error), highlight=False, soft_wrap=True, markup=False)
+        sys.exit(EXIT_REFUSED)
+
+
+def _logging(verbose: bool) -> None:
+    level = logging.DEBUG if verbose else logging.INFO
+    handler = RichHandler(console=errors, show_path=False, omit_repeated_times=False)
+    logging.basicConfig(level=level, format="%(message)s", datefmt="%H:%M:%S", handlers=[handler])
+
+
+async def _until_stopped(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+
+@cli.command()
+def demo(
+    units: Annotated[int, typer.Option(min=2, max=200, help="How many houses.")] = 4,
+    acceleration: Annotated[float, typer.Option(min=1, max=600, help="How much faster than real time.")] = 60.0,
+    duration: Annotated[float | None, typer.Option(min=1, help="Seconds to run; without it until Ctrl-C.")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="A scenario file for all units.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="A policy file; its members must be E001, E002, ...")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the ledger is kept; a temporary folder without it.")] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the record of the run to this file.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="driver:UNIT@S, node:UNIT@S or node:master@S.")] = None,
+    load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
+    solar: Annotated[Path | None, typer.Option(help="A solar file in the original's format.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
+) -> None:
+    """Houses on an emulated line trade energy: a live picture, and a record at the end."""
+    from . import demo as stage  # the emulator brings numpy, which other commands do without
+
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    chosen = Policy.from_json(read_file(policy), str(policy))[0] if policy is not None else None
+    if chosen is not None and chosen.member_unit_ids != tuple(f"E{i + 1:03}" for i in range(units)):
+        raise ConfigError((Problem(f"{policy}: memberUnitIds", ", ".join(chosen.member_unit_ids), f"E001 to E{units:03}"),))
+    wanted = Scenario.from_json(read_file(scenario), str(scenario), 4800)[0] if scenario is not None else None
+    options = stage.DemoOptions(
+        units, acceleration, duration, wanted, chosen, data_dir, tuple(stage.Fault.parse(text) for text in fault or ()), load, solar
+    )
+
+    async def play() -> dict[str, Any]:
+        stop = asyncio.Event()
+        await _until_stopped(stop)
+        if not console.is_terminal:
+            return await stage.run(options, screen.Lines(console).show, stop)
+        with Live(console=console, refresh_per_second=4, screen=False) as live:
+            return await stage.run(options, lambda community: live.update(screen.picture(community)), stop)
+
+    record = asyncio.run(play())
+    console.print(screen.summary(record))
+    if json_out is not None:
+        json_out.write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
+
+
+@cli.command()
+def emulator(
+    units: Annotated[int, typer.Option(min=1, max=10000, help="How many houses.")] = 4,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 4390,
+    acceleration: Annotated[float, typer.Option(min=0, help="Emulated seconds per second.")] = 1.0,
+    load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
+    solar: Annotated[Path | None, typer.Option(help="A solar file in the original's format.")] = None,
+) -> None:
+    """Emulate houses on one line, behind the original's device API."""
+    options = composition.EmulatorOptions(units, host, port, acceleration, load=load, solar=solar)
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        await _until_stopped(stop)
+        async with composition.open_emulator(options) as (_, bound):
+            console.print(f"{units} houses at http://{host}:{bound}, {acceleration:g} times real time; Ctrl-C ends", highlight=False)
+            await stop.wait()
+
+    asyncio.run(serve())
+
+
+@cli.command()
+def node(
+    config: Annotated[list[Path], typer.Option(help="A unit's config.json, or the folder it is in; once per unit.")],
+    data_dir: Annotated[Path, typer.Option(help="Where the ledger is kept.")] = Path("apis-data"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the local endpoint.")] = API_PORT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
+) -> None:
+    """Run units in this process, from an existing installation's files."""
+    from .server.endpoint import serve
+
+    _logging(verbose)
+    setups = composition.load_setups(config)
+    _print_notices(notice for setup in setups if setup.files is not None for notice in setup.files.notices)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        await _until_stopped(stop)
+        async with composition.open_community(setups, data_dir) as community:
+            runner = await serve(community, "127.0.0.1", port)
+            names = ", ".join(setup.settings.unit_id for setup in setups)
+            logging.getLogger(__name__).info("units %s; endpoint http://127.0.0.1:%s", names, runner.addresses[0][1])
+            try:
+                await stop.wait()
+            finally:
+                await runner.cleanup()
+
+    asyncio.run(work())
+
+
+def _print_notices(notices: Any) -> None:
+    seen: set[tuple[str, str]] = set()
+    for notice in notices:
+        key = (notice.where.rpartition(": ")[2], notice.message)
+        if key not in seen:
+            seen.add(key)
+            errors.print(f"[yellow]note[/] {key[0]}: {key[1]}", highlight=False, soft_wrap=True)
+
+
+@cli.command()
+def check(files: Annotated[list[Path], typer.Argument(help="Configuration files, or folders with a config.json.")]) -> None:
+    """Check configuration files: every problem with its place, what was found and what was expected."""
+    problems: list[Problem] = []
+    for path in files:
+        try:
+            notices = _check_file(path)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        for notice in notices:
+            console.print(f"[yellow]note[/] {notice}", highlight=False, soft_wrap=True)
+        console.print(f"[green]good[/] {path}", highlight=False, soft_wrap=True)
+    if problems:
+        raise ConfigError(tuple(problems))
+
+
+def _check_file(path: Path) -> tuple[Notice, ...]:
+    if path.is_dir():
+        return load_unit(path).notices
+    data = read_file(path)
+    if "systemType" in data or "unitId" in data:
+        return load_unit(path).notices
+    if "memberUnitIds" in data or "gridMaster" in data or "mediator" in data:
+        return Policy.from_json(data, str(path))[1]
+    if "batteryNominalCapacityWh" in data or "gridCurrentCapacityA" in data:
+        return Hardware.from_json(data, str(path))[1]
+    return Scenario.from_json(data, str(path))[1]
+
+
+def _ask[T](url: str, question: Callable[[RemoteCommunity], Coroutine[Any, Any, T]]) -> T:
+    async def ask() -> T:
+        community = RemoteCommunity.connect(url)
+        try:
+            return await question(community)
+        finally:
+            await community.close()
+
+    return asyncio.run(ask())
+
+
+@cli.command()
+def units(url: Url = DEFAULT_URL) -> None:
+    """Show the units of a running node."""
+    console.print(screen.units_table(_ask(url, lambda community: community.snapshot())))
+
+
+@cli.command()
+def deals(
+    url: Url = DEFAULT_URL,
+    output: Annotated[Table, typer.Option("--format")] = Table.TABLE,
+    start: Annotated[str | None, typer.Option("--from", help="First day or time, such as 2026-11-01.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Day or time before which deals were created.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Only deals of this unit.")] = None,
+) -> None:
+    """List deals, past ones included."""
+    first, last = _moment("--from", start), _moment("--to", end)
+    found = _ask(url, lambda community: community.deals(first, last, unit))
+    if output is Table.JSON:
+        sys.stdout.buffer.write(orjson.dumps([deal.to_json() for deal in found], option=orjson.OPT_INDENT_2) + b"\n")
+    elif output is Table.CSV:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(screen.DEAL_COLUMNS)
+        writer.writerows(screen.deal_row(deal) for deal in found)
+    else:
+        console.print(screen.deals_table(found))
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_time(text, UTC) if "/" in text else datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError, ApisError:
+        raise ConfigError((Problem(option, repr(text), "a day or time such as 2026-11-01 or 2026-11-01T12:00"),)) from None
+
+
+@deal_cli.command("create")
+def deal_create(
+    giver: Annotated[str, typer.Argument(metavar="FROM")],
+    taker: Annotated[str, typer.Argument(metavar="TO")],
+    energy_wh: Annotated[int, typer.Option(min=1, help="How much.")],
+    requester: Annotated[str | None, typer.Option(help="Who asked for it: FROM (default) or TO.")] = None,
+    current_a: Annotated[float | None, typer.Option(help="Grid current; the policy's without it.")] = None,
+    point_per_wh: Annotated[float | None, typer.Option(min=0, help="Price.")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Make a deal by hand: the answer is the deal, or why there is none."""
+    deal = _ask(
+        url,
+        lambda community: community.create_deal(
+            giver, taker, energy_wh, who=OPERATOR, requester=requester, current_a=current_a, point_per_wh=point_per_wh
+        ),
+    )
+    console.print(screen.deals_table((deal,)))
+
+
+@deal_cli.command("stop")
+def deal_stop(deal_id: str, url: Url = DEFAULT_URL) -> None:
+    """End a deal in order."""
+    _ask(url, lambda community: community.stop_deal(deal_id, OPERATOR))
+    console.print(f"deal {deal_id} is being ended", highlight=False)
+
+
+@cli.command()
+def mode(
+    scope: Annotated[str, typer.Argument(help="`global`, or a unit.")] = "global",
+    value: Annotated[
+        str | None, typer.Argument(help="autonomous, heteronomous, stop, manual; for a unit heteronomous, stop or none.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Show or set the community's mode, or a unit's own."""
+    unit_id = None if scope == "global" else scope
+    if value is not None:
+        if value not in [*OperationMode, "none"]:
+            raise ConfigError((Problem("mode", repr(value), f"one of {', '.join(OperationMode)} or none"),))
+        chosen = None if value == "none" else OperationMode(value)
+        _ask(url, lambda community: community.set_mode(chosen, unit_id, OPERATOR))
+    snapshot = _ask(url, lambda community: community.snapshot())
+    if unit_id is None:
+        console.print(snapshot.mode)
+        return
+    view = next((unit for unit in snapshot.units if unit.unit_id == unit_id), None)
+    if view is None:
+        raise ConfigError((Problem("unit", unit_id, ", ".join(unit.unit_id for unit in snapshot.units)),))
+    console.print(f"{view.mode} (own: {view.local_mode or 'none'})")

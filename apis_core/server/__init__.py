@@ -1,0 +1,1 @@
+"""The daemon's local endpoint and the client that speaks to it."""

@@ -1,0 +1,114 @@
+"""A community in another process, through its endpoint."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from ..model.deal import Deal
+from ..model.errors import ClusterError, CommandRefusedError, MessageError
+from ..model.modes import Command, OperationMode
+from ..model.scenario import Scenario
+from ..model.times import format_time
+from ..model.view import Event, Snapshot
+from ..ports import Json
+from .endpoint import HEARTBEAT_S, PREFIX
+
+TIMEOUT_S = 30.0
+
+
+class RemoteCommunity:
+    """See Community."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        """The session belongs to the caller, unless `connect` made it."""
+        self._session = session
+        self._base = url.rstrip("/")
+        self._owned = False
+
+    @classmethod
+    def connect(cls, url: str) -> Self:
+        """With a session of its own."""
+        community = cls(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)), url)
+        community._owned = True
+        return community
+
+    async def snapshot(self) -> Snapshot:
+        """See Community."""
+        return Snapshot.from_json(await self._ask("GET", "/snapshot"))
+
+    async def subscribe(self) -> AsyncIterator[Event]:
+        """See Community."""
+        try:
+            async with self._session.ws_connect(f"{self._base}{PREFIX}/events", heartbeat=HEARTBEAT_S) as socket:
+                async for message in socket:
+                    yield Event.from_json(orjson.loads(message.data))
+        except aiohttp.ClientError as error:
+            raise ClusterError(f"{self._base}: {error}") from error
+
+    async def deals(self, start: datetime | None = None, end: datetime | None = None, unit_id: str | None = None) -> tuple[Deal, ...]:
+        """See Community."""
+        query = {"from": start and format_time(start, None), "to": end and format_time(end, None), "unit": unit_id}
+        records = await self._ask("GET", "/deals", params={key: value for key, value in query.items() if value})
+        return tuple(Deal.from_json(record) for record in records)
+
+    async def set_mode(self, mode: OperationMode | None, unit_id: str | None, who: str) -> None:
+        """See Community."""
+        path = "/mode" if unit_id is None else f"/units/{unit_id}/mode"
+        await self._ask("PUT", path, {"mode": mode, "who": who})
+
+    async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
+        """See Community."""
+        await self._ask("PUT", f"/units/{unit_id}/scenario", {"scenario": scenario.to_json(), "who": who})
+
+    async def create_deal(
+        self,
+        giver: str,
+        taker: str,
+        amount_wh: int,
+        *,
+        who: str,
+        requester: str | None = None,
+        current_a: float | None = None,
+        point_per_wh: float | None = None,
+    ) -> Deal:
+        """See Community."""
+        wish = {
+            "from": giver,
+            "to": taker,
+            "energyWh": amount_wh,
+            "who": who,
+            "requester": requester,
+            "currentA": current_a,
+            "pointPerWh": point_per_wh,
+        }
+        return Deal.from_json(await self._ask("POST", "/deals", wish))
+
+    async def stop_deal(self, deal_id: str, who: str) -> None:
+        """See Community."""
+        await self._ask("POST", f"/deals/{deal_id}/stop", {"who": who})
+
+    async def control_converter(self, unit_id: str, command: Command) -> None:
+        """See Community."""
+        await self._ask("POST", f"/units/{unit_id}/command", command.to_json())
+
+    async def close(self) -> None:
+        """See Community."""
+        if self._owned:
+            await self._session.close()
+
+    async def _ask(self, method: str, path: str, body: Json | None = None, params: dict[str, str] | None = None) -> Any:
+        data = None if body is None else orjson.dumps(body)
+        try:
+            async with self._session.request(method, f"{self._base}{PREFIX}{path}", data=data, params=params) as response:
+                answer = orjson.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterError(f"{self._base}: {error or type(error).__name__}; is a node running there?") from error
+        except orjson.JSONDecodeError as error:
+            raise MessageError(f"{self._base}{path}: {error}, expected JSON") from error
+        if response.status < 300:
+            return answer
+        reason = str(answer.get("error", response.status)) if isinstance(answer, dict) else str(response.status)
+        raise CommandRefusedError(reason)

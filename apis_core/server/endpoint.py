@@ -1,0 +1,173 @@
+"""A community over HTTP and WebSocket on this machine: what the command line needs.
+
+    GET  /api/v1/snapshot            GET  /api/v1/deals?from=&to=&unit=
+    POST /api/v1/deals               POST /api/v1/deals/{id}/stop
+    PUT  /api/v1/mode                WS   /api/v1/events
+    PUT  /api/v1/units/{id}/mode     PUT  /api/v1/units/{id}/scenario     POST /api/v1/units/{id}/command
+
+It listens on loopback and takes no request that a web page of another origin sent.
+"""
+
+from collections.abc import Awaitable, Callable
+import contextlib
+from dataclasses import replace
+from datetime import UTC
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+import orjson
+
+from ..community import Community
+from ..model.errors import ApisError, CommandRefusedError, ConfigError, MessageError
+from ..model.modes import Command, OperationMode
+from ..model.scenario import Scenario
+from ..model.times import parse_time
+from ..ports import Json
+
+COMMUNITY = web.AppKey("community", Community)
+PREFIX = "/api/v1"
+HEARTBEAT_S = 20.0
+
+
+def application(community: Community) -> web.Application:
+    """The HTTP application of a community."""
+    app = web.Application(middlewares=[_guard, _errors])
+    app[COMMUNITY] = community
+    app.router.add_routes(
+        [
+            web.get(f"{PREFIX}/snapshot", _snapshot),
+            web.get(f"{PREFIX}/deals", _deals),
+            web.post(f"{PREFIX}/deals", _create_deal),
+            web.post(f"{PREFIX}/deals/{{deal_id}}/stop", _stop_deal),
+            web.put(f"{PREFIX}/mode", _set_mode),
+            web.put(f"{PREFIX}/units/{{unit_id}}/mode", _set_mode),
+            web.put(f"{PREFIX}/units/{{unit_id}}/scenario", _set_scenario),
+            web.post(f"{PREFIX}/units/{{unit_id}}/command", _command),
+            web.get(f"{PREFIX}/events", _events),
+        ]
+    )
+    return app
+
+
+async def serve(community: Community, host: str, port: int) -> web.AppRunner:
+    """Serve until the runner is cleaned up. Raises OSError if the address is taken."""
+    runner = web.AppRunner(application(community), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+type _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _is_local(host: str | None) -> bool:
+    if host in (None, "localhost"):
+        return host is not None
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Refuse what a page of another origin, or a name that was pointed here, makes a browser send."""
+    origin = request.headers.get("Origin")
+    if not _is_local(urlsplit(f"//{request.host}").hostname) or (origin and not _is_local(urlsplit(origin).hostname)):
+        return _json({"error": "this endpoint answers to this machine only"}, 403)
+    return await handler(request)
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except CommandRefusedError as error:
+        return _json({"error": str(error)}, 409)
+    except (ConfigError, MessageError, ValueError, KeyError, TypeError) as error:
+        return _json({"error": str(error)}, 400)
+    except ApisError as error:
+        return _json({"error": str(error)}, 503)
+
+
+def _json(data: Any, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(data), status=status, content_type="application/json")
+
+
+async def _body(request: web.Request) -> Json:
+    try:
+        data = orjson.loads(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise MessageError(f"body: {error}, expected a JSON object") from error
+    if not isinstance(data, dict):
+        raise MessageError(f"body: found {type(data).__name__}, expected a JSON object")
+    return data
+
+
+async def _snapshot(request: web.Request) -> web.Response:
+    return _json((await request.app[COMMUNITY].snapshot()).to_json())
+
+
+async def _deals(request: web.Request) -> web.Response:
+    query = request.query
+    start, end = (parse_time(query[key], UTC) if query.get(key) else None for key in ("from", "to"))
+    deals = await request.app[COMMUNITY].deals(start, end, query.get("unit"))
+    return _json([deal.to_json() for deal in deals])
+
+
+async def _create_deal(request: web.Request) -> web.Response:
+    data = await _body(request)
+    deal = await request.app[COMMUNITY].create_deal(
+        str(data["from"]),
+        str(data["to"]),
+        int(data["energyWh"]),
+        who=str(data.get("who", "operator")),
+        requester=data.get("requester"),
+        current_a=None if data.get("currentA") is None else float(data["currentA"]),
+        point_per_wh=None if data.get("pointPerWh") is None else float(data["pointPerWh"]),
+    )
+    return _json(deal.to_json(), 201)
+
+
+async def _stop_deal(request: web.Request) -> web.Response:
+    data = await _body(request)
+    await request.app[COMMUNITY].stop_deal(request.match_info["deal_id"], str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _set_mode(request: web.Request) -> web.Response:
+    data = await _body(request)
+    text = data.get("mode")
+    if text is not None and text not in list(OperationMode):
+        raise MessageError(f"mode: found {text!r}, expected one of {', '.join(OperationMode)}")
+    mode = None if text is None else OperationMode(text)
+    await request.app[COMMUNITY].set_mode(mode, request.match_info.get("unit_id"), str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _set_scenario(request: web.Request) -> web.Response:
+    data = await _body(request)
+    scenario, _ = Scenario.from_json(data.get("scenario", {}))
+    await request.app[COMMUNITY].set_scenario(request.match_info["unit_id"], scenario, str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _command(request: web.Request) -> web.Response:
+    data = await _body(request)
+    command = Command.from_json({"epoch": 0, "deadlineS": 30.0, **data})
+    await request.app[COMMUNITY].control_converter(request.match_info["unit_id"], replace(command, reason="by hand"))
+    return _json({})
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S)
+    await socket.prepare(request)
+    async with contextlib.aclosing(request.app[COMMUNITY].subscribe()) as events:  # type: ignore[type-var]
+        async for event in events:
+            if socket.closed:
+                break
+            with contextlib.suppress(ConnectionError):
+                await socket.send_bytes(orjson.dumps(event.to_json()))
+    return socket
