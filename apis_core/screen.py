@@ -139,7 +139,7 @@ def summary(record: dict[str, Any]) -> RenderableType:
     completed = sum(deal.is_completed for deal in deals)
     table = Table(title=f"{completed} deals completed, {len(deals) - completed} ended early", title_justify="left")
     table.add_column("unit")
-    for name in ("deals", "for deals Wh", "unattributed Wh", "recorded Wh", "emulator Wh", "differs"):
+    for name in ("deals", "in deals Wh", "other Wh", "sum Wh", "physics Wh", "differs"):
         table.add_column(name, justify="right")
     for unit_id, unit in record["units"].items():
         recorded, physics = unit["recorded_wh"], unit["emulator_wh"]

@@ -1,5 +1,6 @@
 """Small builders: the values tests need, with only what matters spelled out."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -203,6 +204,11 @@ def in_virtual_time(story: Callable[[VirtualCommunity], Awaitable[None]], *args:
         await community.community.start()
         await story(community)
         await community.community.close()
+        await asyncio.gather(*(node.ledger.flush() for node in community.community.nodes.values()))
 
-    run_virtual(main)
+    try:
+        run_virtual(main)
+    finally:
+        for community in made:
+            community.database.close()
     return made[0]

@@ -19,8 +19,9 @@ type Array = NDArray[np.float64]
 STEP_S = 10.0
 BATTERY_VOLTAGE_V = 48.0
 RAMP_S = 120.0
-# A live line follows small raises at once, as the original does at its default acceleration: 12 steps, none below 1/12.
-IMMEDIATE_RAISE_RATIO = 1 / 12
+# A live line follows small raises at once, as the original does at its default acceleration: 12 steps from 0 V, the first
+# at once, so anything below two of them.
+IMMEDIATE_RAISE_RATIO = 2 / 12
 
 # Loss constants of the original [W], [W/W].
 SYSTEM_LOSS_W = 17.5
@@ -81,7 +82,7 @@ class Engine:
         household = np.array([house.household for house in houses], dtype=np.intp)
         self._load_rows = household % profiles.house_count
         self._solar_rows = household % profiles.solar.values_w.shape[0]
-        self._shift_s: Array = household // profiles.house_count * float(WEEK_H * 3600)
+        self._shift_s: Array = np.asarray(household // profiles.house_count * WEEK_H * 3600, dtype=np.float64)
         self._load_scale = np.array([house.load_scale for house in houses])
         kilowatts = np.array([house.solar_kw for house in houses])
         self._solar_scale = kilowatts if profiles.solar_per_kw else np.ones(len(houses))
@@ -126,7 +127,8 @@ class Engine:
     @property
     def battery_power_w(self) -> Array:
         """Power between converters and batteries, positive into the battery [W]."""
-        return self.grid_power_w - _LOSS_W[self.mode]
+        power: Array = self.grid_power_w - _LOSS_W[self.mode]
+        return power
 
     def advance_to(self, elapsed_s: float) -> None:
         """Let the world go on until `elapsed_s`; a time that has passed changes nothing."""
@@ -174,7 +176,7 @@ class Engine:
         if self._ramp is not None and self._ramp.target_v == target_v:
             return
         raise_v = target_v - self.line_voltage_v
-        if raise_v <= target_v * IMMEDIATE_RAISE_RATIO:
+        if raise_v < target_v * IMMEDIATE_RAISE_RATIO:
             self.line_voltage_v, self._ramp = target_v, None
             return
         length_s = self._ramp_s * raise_v / target_v

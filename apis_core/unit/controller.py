@@ -73,6 +73,7 @@ class Controller:
         self._suspended = False
         self._strikes: frozenset[str] = frozenset()
         self._checked_s = float("-inf")
+        self._commanded_s = float("-inf")
         self._read_s: float | None = None
         self._wake = asyncio.Event()
         self._changed: Callable[[Reading], None] = lambda _reading: None
@@ -210,6 +211,7 @@ class Controller:
                     self._fault(f"{command.kind}: {error}; wait is sent all the same", Level.WARN)
             if command.kind in _RESUMING:
                 self._suspended = False
+            self._commanded_s = self._clock.monotonic()
             return self.converter
 
     async def _perform(self, action: sequences.Action) -> None:
@@ -274,7 +276,7 @@ class Controller:
             self.local_mode(),
             settings.policy,
             settings.hardware,
-            suspended=self._suspended or self._sequence.locked(),
+            suspended=self._suspended or self._sequence.locked() or self._just_commanded(),
         )
         findings = local_safety.check(reading.converter, around)
         period_s = self._clock.period(settings.policy.data_acquisition_period_s)
@@ -289,6 +291,11 @@ class Controller:
         self._strikes = remembered if strikes is None else strikes
         for item in reports:
             self._report(item)
+
+    def _just_commanded(self) -> bool:
+        """Whether a command was carried out less than a period ago: the deal's record follows the converter, not the reverse."""
+        period_s = self._clock.period(self._settings.policy.data_acquisition_period_s)
+        return self._clock.monotonic() - self._commanded_s < period_s
 
     def _fault(self, message: str, level: Level = Level.ERROR) -> None:
         self._report(ErrorReport(self._settings.unit_id, Category.HARDWARE, Extent.LOCAL, level, message))
