@@ -194,7 +194,10 @@ class LocalCommunity:
             raise CommandRefusedError(f"price: found {point_per_wh}, expected 0 or more")
         node = self._living_or(requester or giver)
         amperes = current_a if current_a is not None else node.settings.policy.deal_grid_current_a
-        return await node.mediator.create(giver, taker, amount_wh, amperes, requester or giver, point_per_wh, who)
+        deal = await node.mediator.create(giver, taker, amount_wh, amperes, requester or giver, point_per_wh, who)
+        # Whoever asks next sees it.
+        self._board.note(node.board.entry(deal.deal_id))
+        return deal
 
     async def stop_deal(self, deal_id: str, who: str) -> None:
         """See Community."""

@@ -14,7 +14,7 @@ from apis_core.clock import VirtualClock, run_virtual
 from apis_core.cluster.embedded import EmbeddedHub
 from apis_core.community import LocalCommunity
 from apis_core.drivers.emulator import EmulatorDriver
-from apis_core.emulator.engine import Engine, House
+from apis_core.emulator.engine import MODES, Engine, House
 from apis_core.emulator.profiles import Profiles, Series
 from apis_core.emulator.server import World
 from apis_core.ledger.database import LedgerDatabase
@@ -150,6 +150,7 @@ class VirtualCommunity:
         self.engine = Engine(houses, quiet_profiles(), NOON.replace(tzinfo=None))
         self.world = World(self.engine, self.clock.monotonic)
         self.requests: list[str] = []
+        self.after_write: Callable[[], None] = lambda: None
         self.faults: dict[str, Callable[[DeviceRequest], Awaitable[Any] | None]] = {}
         self.database = LedgerDatabase()
         self.writer = LedgerWriter(self.database, threaded=False)
@@ -172,7 +173,14 @@ class VirtualCommunity:
                 return await work
         if "/set/" in request.path:
             self.requests.append(request.path)
-        return await self.world.send(request)
+        answer = await self.world.send(request)
+        if "/set/" in request.path:
+            self.after_write()
+        return answer
+
+    def requests_modes(self) -> list[str]:
+        """Every converter's mode as the device has it."""
+        return [MODES[index] for index in self.engine.mode]
 
     def setters(self, unit: str) -> list[str]:
         return [path for path in self.requests if f"/{unit}?" in path]

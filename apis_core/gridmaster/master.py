@@ -270,8 +270,9 @@ class GridMaster:
         if any(deal.is_in_transition for deal in deals) or not any(deal.is_running for deal in deals):
             self._strikes = frozenset()
             return
-        on_line = {unit for deal in deals if deal.is_active for unit in deal.unit_ids}
-        converters = access.fresh_converters(on_line)
+        # A converter that was last seen on may still push into the line: without its word there is no check.
+        possibly_on = {unit for unit, reading in access.readings.items() if reading.converter.mode is not ConverterMode.WAIT}
+        converters = access.fresh_converters(possibly_on | {unit for deal in deals if deal.is_active for unit in deal.unit_ids})
         period_s = access.clock.period(access.policy.data_acquisition_period_s)
         now_s = access.clock.monotonic()
         if converters is None or now_s - self._checked_s < period_s:

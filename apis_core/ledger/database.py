@@ -46,6 +46,8 @@ class LedgerDatabase:
         except sa.exc.SQLAlchemyError as error:
             raise LedgerError(f"ledger {url}: {error}") from error
         self._insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        tables = (schema.deals, schema.transitions, schema.energy, schema.states)
+        self._upserts = {table.name: self._upsert_statement(table) for table in tables}
         self._readings: list[dict[str, Any]] = []
 
     @staticmethod
@@ -187,11 +189,15 @@ class LedgerDatabase:
         return None if text is None else Deal.from_json(orjson.loads(text))
 
     def _upsert(self, connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
+        listed = list(rows)
+        if listed:
+            connection.execute(self._upserts[table.name], listed)
+
+    def _upsert_statement(self, table: sa.Table) -> sa.Executable:
         keys = {column.name for column in table.primary_key}
-        for row in rows:
-            statement = self._insert(table).values(row)
-            values = {name: value for name, value in row.items() if name not in keys}
-            connection.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=values))
+        statement = self._insert(table)
+        values = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+        return statement.on_conflict_do_update(index_elements=sorted(keys), set_=values)
 
 
 class _Transaction:

@@ -38,7 +38,7 @@ def plan(deal: Deal, line: Line) -> Trim | None:
 
 def within(trim: Trim, observed_a: float, allowance_a: float) -> bool:
     """Whether the reference carries what it should."""
-    return abs(observed_a - trim.target_a) <= allowance_a
+    return abs(exact(observed_a) - exact(trim.target_a)) <= exact(allowance_a)
 
 
 def corrected_a(trim: Trim, set_a: float, observed_a: float) -> float:

@@ -23,6 +23,7 @@ class Board:
         self._store = store
         self._policy_mode = policy_mode
         self._entries: dict[str, Entry] = {}
+        self._by_unit: dict[str, set[str]] = {}
         self._parsed: dict[str, tuple[int, Deal]] = {}
         self._listeners: list[asyncio.Event] = []
 
@@ -44,6 +45,11 @@ class Board:
         self._entries[entry.key] = entry
         if entry.value is None:
             self._parsed.pop(entry.key, None)
+            for keys in self._by_unit.values():
+                keys.discard(entry.key)
+        elif entry.key.startswith(DEAL):
+            for unit_id in (entry.value.get("chargeUnitId"), entry.value.get("dischargeUnitId")):
+                self._by_unit.setdefault(str(unit_id), set()).add(entry.key)
         for listener in self._listeners:
             listener.set()
 
@@ -65,16 +71,16 @@ class Board:
 
     def own_deals(self, unit_id: str) -> tuple[Deal, ...]:
         """A unit's deals that have not ended."""
-        found = (
-            self._deal(key)
-            for key, entry in self._entries.items()
-            if key.startswith(DEAL) and entry.value and unit_id in (entry.value.get("chargeUnitId"), entry.value.get("dischargeUnitId"))
-        )
+        found = (self._deal(key) for key in sorted(self._by_unit.get(unit_id, ())))
         return tuple(deal for deal in found if deal is not None and not deal.is_ended)
 
     def deal(self, deal_id: str) -> Deal | None:
         """One deal."""
         return self._deal(DEAL + deal_id)
+
+    def entry(self, deal_id: str) -> Entry:
+        """A deal as stored; deleted where there is none."""
+        return self._entries.get(DEAL + deal_id) or Entry(DEAL + deal_id, None, 0)
 
     def revision(self, deal_id: str) -> int:
         """The revision of a deal as seen; 0 if there is none."""

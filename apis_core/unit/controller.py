@@ -71,6 +71,7 @@ class Controller:
         self._sequence = asyncio.Lock()
         self._generation = 0
         self._suspended = False
+        self._silent = False
         self._strikes: frozenset[str] = frozenset()
         self._checked_s = float("-inf")
         self._commanded_s = float("-inf")
@@ -106,9 +107,13 @@ class Controller:
             await wait_for(self._clock, next_reading_s(self._read_s, period_s), self._wake)
             try:
                 await self.refresh()
+                self._silent = False
             except ApisError as error:
                 self._read_s = self._clock.monotonic()
-                self._fault(f"the device was not read: {error}")
+                if not self._silent:
+                    # Said once: what has to follow has followed, until the device answers again.
+                    self._fault(f"the device was not read: {error}")
+                self._silent = True
 
     @property
     def converter(self) -> Converter:
