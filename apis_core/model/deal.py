@@ -240,7 +240,7 @@ class Deal:
                 record[key] = format_time(moment, zone)
         if self.is_ended:
             never = ([] if self.activate_time else ["activate", "deactivate"]) + ([] if self.start_time else ["start", "stop"])
-            record.update({f"{name}DateTime": NEVER for name in never})
+            record = {**{f"{name}DateTime": NEVER for name in never}, **record}
         if self.is_master:
             record["isMaster"] = True
         for key, marks in (("reset", self.resets), ("abort", self.aborts)):

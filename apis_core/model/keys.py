@@ -241,8 +241,16 @@ def write_keys(keys: tuple[Key, ...], source: object) -> dict[str, Any]:
         branch = data
         for parent in parents:
             branch = branch.setdefault(parent, {})
-        branch[last] = list(value) if isinstance(value, tuple) else round(value * key.scale) if key.scale != 1 else value
+        branch[last] = _plain(value, key.scale)
     return data
+
+
+def _plain(value: Any, scale: float) -> Any:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return round(value * scale) if scale != 1 else value
 
 
 def _paths(data: Any, prefix: str = "") -> list[str]:
