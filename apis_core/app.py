@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+import fcntl
 import logging
+import math
 from pathlib import Path
 import random
 import tempfile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import aiohttp
 
@@ -106,6 +108,28 @@ def _setup(unit: UnitFiles) -> UnitSetup:
     return UnitSetup(settings, installation.emulator, installation.deal_log_dir_format, state_file, unit)
 
 
+def lock_cluster(setup: UnitSetup, data_dir: Path) -> IO[str]:
+    """The right of this process to drive the cluster's converters on this machine, held until the file is closed.
+
+    Raises:
+        ConfigError: if another process has it.
+
+    """
+    settings = setup.settings
+    folder = data_dir if setup.files is None else Path(tempfile.gettempdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "".join(c if c.isalnum() else "-" for c in f"{settings.community_id}-{settings.cluster_id}")
+    path = folder / f".apis-{name}.lock"
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        where = f"cluster {settings.cluster_id} of community {settings.community_id}"
+        raise ConfigError((Problem(where, f"another process that holds {path}", "one process on this machine"),)) from None
+    return file
+
+
 def open_ledger(data_dir: Path) -> LedgerDatabase:
     """The ledger in a data directory, made if it is not there. Raises LedgerError."""
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -113,9 +137,7 @@ def open_ledger(data_dir: Path) -> LedgerDatabase:
 
 
 @contextlib.asynccontextmanager
-async def open_community(
-    setups: Sequence[UnitSetup], data_dir: Path, *, seed: int | None = None, follow: bool = True
-) -> AsyncIterator[LocalCommunity]:
+async def open_community(setups: Sequence[UnitSetup], data_dir: Path, *, seed: int | None = None) -> AsyncIterator[LocalCommunity]:
     """The units as one community in this process, on the embedded cluster; they end in order when the context does.
 
     Raises:
@@ -123,6 +145,7 @@ async def open_community(
 
     """
     policy = setups[0].settings.policy
+    lock = lock_cluster(setups[0], data_dir)
     writer = LedgerWriter(open_ledger(data_dir), threaded=True)
     connector = aiohttp.TCPConnector(limit=0)
     try:
@@ -152,10 +175,8 @@ async def open_community(
                     )
                 )
             community = LocalCommunity(tuple(nodes), clock)
-            tasks = [asyncio.create_task(_reload_files(community, setups))]
-            if follow:
-                tasks.append(asyncio.create_task(_keep_following(session, setups[0], clock)))
             await community.start()
+            tasks = [asyncio.create_task(work) for work in (_reload_files(community, setups), _keep_following(session, setups[0], clock))]
             try:
                 yield community
             finally:
@@ -165,6 +186,7 @@ async def open_community(
                 await community.close()
     finally:
         await writer.close()
+        lock.close()
 
 
 async def _device_time(session: aiohttp.ClientSession, setup: UnitSetup) -> tuple[datetime, float]:
@@ -275,6 +297,8 @@ async def open_emulator(options: EmulatorOptions) -> AsyncIterator[tuple[World, 
     from .emulator.engine import Engine, House
     from .emulator.profiles import bundled, with_files
 
+    if not math.isfinite(options.acceleration):
+        raise ConfigError((Problem("acceleration", str(options.acceleration), "a finite number"),))
     houses = tuple(
         House(
             f"E{i + 1:03}",

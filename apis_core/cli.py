@@ -15,6 +15,7 @@ import orjson
 from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
+from rich.text import Text
 import typer
 
 from . import app as composition, screen
@@ -56,16 +57,18 @@ def main() -> None:
         cli()
     except ConfigError as error:
         for problem in error.problems:
-            errors.print(f"[red]error[/] {problem}", highlight=False, soft_wrap=True, markup=True)
+            _say_error(str(problem))
         sys.exit(EXIT_BAD_INPUT)
     except ApisError as error:
-        errors.print("[red]error[/] ", end="")
-        errors.print(str(error), highlight=False, soft_wrap=True, markup=False)
+        _say_error(str(error))
         sys.exit(EXIT_REFUSED)
     except OSError as error:
-        errors.print("[red]error[/] ", end="")
-        errors.print(str(error), highlight=False, soft_wrap=True, markup=False)
+        _say_error(str(error))
         sys.exit(EXIT_REFUSED)
+
+
+def _say_error(text: str) -> None:
+    errors.print(Text("error ", "red") + Text(text), highlight=False, soft_wrap=True)
 
 
 def _logging(verbose: bool) -> None:
@@ -125,7 +128,7 @@ def emulator(
     units: Annotated[int, typer.Option(min=1, max=10000, help="How many houses.")] = 4,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 4390,
-    acceleration: Annotated[float, typer.Option(min=0, help="Emulated seconds per second.")] = 1.0,
+    acceleration: Annotated[float, typer.Option(min=0, max=36_000, help="Emulated seconds per second.")] = 1.0,
     load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
     solar: Annotated[Path | None, typer.Option(help="A solar file in the original's format.")] = None,
 ) -> None:
@@ -177,7 +180,7 @@ def _print_notices(notices: Any) -> None:
         key = (notice.where.rpartition(": ")[2], notice.message)
         if key not in seen:
             seen.add(key)
-            errors.print(f"[yellow]note[/] {key[0]}: {key[1]}", highlight=False, soft_wrap=True)
+            errors.print(Text("note ", "yellow") + Text(f"{key[0]}: {key[1]}"), highlight=False, soft_wrap=True)
 
 
 @cli.command()
@@ -191,8 +194,8 @@ def check(files: Annotated[list[Path], typer.Argument(help="Configuration files,
             problems += error.problems
             continue
         for notice in notices:
-            console.print(f"[yellow]note[/] {notice}", highlight=False, soft_wrap=True)
-        console.print(f"[green]good[/] {path}", highlight=False, soft_wrap=True)
+            console.print(Text("note ", "yellow") + Text(str(notice)), highlight=False, soft_wrap=True)
+        console.print(Text("good ", "green") + Text(str(path)), highlight=False, soft_wrap=True)
     if problems:
         raise ConfigError(tuple(problems))
 
@@ -253,7 +256,7 @@ def _moment(option: str, text: str | None) -> datetime | None:
         return None
     try:
         return parse_time(text, UTC) if "/" in text else datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError, ApisError:
+    except ValueError, OverflowError, ApisError:
         raise ConfigError((Problem(option, repr(text), "a day or time such as 2026-11-01 or 2026-11-01T12:00"),)) from None
 
 
@@ -261,7 +264,7 @@ def _moment(option: str, text: str | None) -> datetime | None:
 def deal_create(
     giver: Annotated[str, typer.Argument(metavar="FROM")],
     taker: Annotated[str, typer.Argument(metavar="TO")],
-    energy_wh: Annotated[int, typer.Option(min=1, help="How much.")],
+    energy_wh: Annotated[int, typer.Option(min=1, max=1_000_000, help="How much.")],
     requester: Annotated[str | None, typer.Option(help="Who asked for it: FROM (default) or TO.")] = None,
     current_a: Annotated[float | None, typer.Option(help="Grid current; the policy's without it.")] = None,
     point_per_wh: Annotated[float | None, typer.Option(min=0, help="Price.")] = None,

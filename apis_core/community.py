@@ -99,9 +99,11 @@ class LocalCommunity:
             async with asyncio.TaskGroup() as group:
                 for node in self.nodes.values():
                     group.create_task(node.start())
-        except ExceptionGroup as group_error:
+        except BaseException as error:
             await self._kill_all()
-            raise group_error.exceptions[0] from None
+            if isinstance(error, ExceptionGroup):
+                raise error.exceptions[0] from None
+            raise
 
     async def close(self) -> None:
         """End in order: all deals first, then every unit's converter and role."""
@@ -167,8 +169,7 @@ class LocalCommunity:
             return
         if mode is None:
             raise CommandRefusedError(f"mode: found nothing, expected one of {', '.join(OperationMode)}")
-        for node in self._living():
-            await node.set_global_mode(mode, who)
+        await self._living()[0].set_global_mode(mode, who)
 
     async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
         """See Community."""

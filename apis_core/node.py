@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 import contextlib
+from dataclasses import replace
 import logging
 from pathlib import Path
 import random
@@ -28,6 +29,7 @@ from .unit.user import User
 
 _LOGGER = logging.getLogger(__name__)
 RESTART_DELAY_S = 1.0
+HAND_DEADLINE_S = 30.0
 
 
 class Node:
@@ -109,6 +111,7 @@ class Node:
         await self.controller.start()
         self._spawn("controller", self.controller.run)
         self._spawn("errors", lambda: self.errors.run(self._react))
+        self._spawn("modes", self._record_modes)
         self._spawn("role", self.role.run)
         self._spawn("user", self.user.run)
         _LOGGER.info("%s is up", self.unit_id)
@@ -128,11 +131,7 @@ class Node:
     async def end_own_deals(self, reason: str) -> None:
         """Ask the Grid Master to end this unit's deals, and wait until it has; no longer than the policy allows."""
         self._closing = self._closing or f"{self.unit_id}: {reason}"
-        for deal in self.board.own_deals(self.unit_id):
-            await self.board.ask_to_stop(deal.deal_id, f"{self.unit_id}: {reason}")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.policy.stop_me_timeout_s):
-                await wait_until(self.board, lambda: not self.board.own_deals(self.unit_id))
+        await self._stop_own_deals(f"{self.unit_id}: {reason}")
 
     async def kill(self) -> None:
         """End at once as a killed process does: no deal is ended, no converter commanded. For trying what then follows."""
@@ -156,14 +155,34 @@ class Node:
                 await self.board.ask_to_stop(deal.deal_id, f"{self.unit_id}: {mode}")
 
     async def set_global_mode(self, mode: OperationMode, who: str) -> None:
-        """Set the community's mode."""
+        """Set the community's mode; every unit writes it down when it sees it."""
         await self.cluster.store.put(MODE, {"mode": mode, "who": who})
-        await self.ledger.record_mode("global", mode, who, self.clock.now())
 
     async def set_scenario(self, scenario: Scenario, who: str) -> None:
-        """Live by another scenario from now on; deals that exist go on."""
+        """Live by another scenario from now on; deals that exist go on.
+
+        Raises:
+            ConfigError: if a limit lies outside this unit's battery.
+
+        """
+        Scenario.from_json(scenario.to_json(), f"scenario of {self.unit_id}", self.settings.hardware.battery_nominal_capacity_wh)
         await self.ledger.record_scenario(scenario.to_json(), who, self.clock.now())
         self.settings.scenario = scenario
+
+    async def _record_modes(self) -> None:
+        changed = self.board.listen()
+        seen: Json | None = None
+        try:
+            while True:
+                value = self.board.value(MODE)
+                if value is not None and value != seen:
+                    seen = value
+                    who = f"{value.get('who')}: {value['reason']}" if value.get("reason") else str(value.get("who"))
+                    await self.ledger.record_mode("global", str(value.get("mode")), who, self.clock.now())
+                await changed.wait()
+                changed.clear()
+        finally:
+            self.board.unlisten(changed)
 
     def _spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(self._supervised(name, work), name=f"{self.unit_id} {name}"))
@@ -203,7 +222,7 @@ class Node:
     async def _react(self, reaction: Reaction, report: ErrorReport) -> None:
         match reaction:
             case Reaction.END_OWN_DEALS:
-                await self._end_deals_after(report)
+                await self._stop_own_deals(f"{self.unit_id}: {report.message}")
             case Reaction.WAIT:
                 with contextlib.suppress(ApisError):
                     await self.controller.stop_local(report.message)
@@ -212,12 +231,15 @@ class Node:
             case _:
                 _LOGGER.debug("%s: %s", self.unit_id, reaction)
 
-    async def _end_deals_after(self, report: ErrorReport) -> None:
-        for deal in self.board.own_deals(self.unit_id):
-            await self.board.ask_to_stop(deal.deal_id, f"{self.unit_id}: {report.message}")
+    async def _stop_own_deals(self, reason: str) -> None:
+        """Ask for each own deal to be stopped, one that appears meanwhile too, until there is none or the time is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.policy.stop_me_timeout_s):
-                await wait_until(self.board, lambda: not self.board.own_deals(self.unit_id))
+                while own := self.board.own_deals(self.unit_id):
+                    for deal in own:
+                        await self.board.ask_to_stop(deal.deal_id, reason)
+                    known = {deal.deal_id for deal in own}
+                    await wait_until(self.board, lambda known=known: {d.deal_id for d in self.board.own_deals(self.unit_id)} != known)  # type: ignore[misc]
 
     def _answer(self, reading: Reading | None) -> Json:
         account = self.controller.account
@@ -245,7 +267,9 @@ class Node:
         """
         if self.mode is not OperationMode.MANUAL:
             raise CommandRefusedError(f"{self.unit_id}: the mode is {self.mode}; converters are driven by hand in manual only")
-        return await self.controller.execute(command)
+        # A person stands outside the line of Grid Masters: the epoch is the unit's own, and so is the deadline.
+        own = replace(command, epoch=self.controller.highest_epoch, deadline_s=HAND_DEADLINE_S)
+        return await self.controller.execute(own)
 
     async def _on_record(self, _sender: str, message: Json) -> Json:
         deal = Deal.from_json(message.get("deal", {}))

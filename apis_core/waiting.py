@@ -6,6 +6,8 @@ from .ports import Clock
 
 # A moment less than this ahead would be waited for in vain: clocks have a resolution.
 SHORTEST_WAIT_S = 0.001
+# Longer waits are cut in pieces: whoever waits looks again, and a virtual loop takes a day without an event for a standstill.
+LONGEST_WAIT_S = 6 * 3600.0
 
 
 async def wait_for(clock: Clock, until_s: float | None, wake: asyncio.Event) -> bool:
@@ -13,7 +15,7 @@ async def wait_for(clock: Clock, until_s: float | None, wake: asyncio.Event) -> 
     delay_s = None
     if until_s is not None:
         ahead_s = until_s - clock.monotonic()
-        delay_s = max(SHORTEST_WAIT_S, clock.to_wall(ahead_s)) if ahead_s > 0 else 0.0
+        delay_s = min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, clock.to_wall(ahead_s))) if ahead_s > 0 else 0.0
     try:
         async with asyncio.timeout(delay_s):
             await wake.wait()

@@ -46,9 +46,7 @@ def watch_the_line(c: VirtualCommunity) -> list[str]:
 
 def energy_agrees(c: VirtualCommunity, unit: str, deals: tuple[Deal, ...]) -> None:
     """Within 1 % of what the emulator's battery really exchanged, idle losses without a deal aside."""
-    signed = sum(
-        side.sign * deal.side_energy(unit).battery_wh for deal in deals if (side := deal.side_of(unit)) is not None
-    )
+    signed = sum(side.sign * deal.side_energy(unit).battery_wh for deal in deals if (side := deal.side_of(unit)) is not None)
     recorded = signed + c.community.nodes[unit].controller.account.unattributed_total_wh
     idle_wh = c.engine.elapsed_s / 3600 * 4.5
     physics = float(c.engine.battery_integral_wh[c.engine.index[unit]])
@@ -145,7 +143,7 @@ def test_stop_and_manual_end_deals_in_order_with_the_reason(mode: OperationMode)
         assert [d.abort_reason for d in deals] == [str(mode)] * 2
         assert all(d.scram_time is None and d.cumulate_amount_wh > 1 for d in deals)
         assert breaches == []
-        assert {m for m in c.requests_modes()} == {"0x0000"}
+        assert set(c.requests_modes()) == {"0x0000"}
 
     in_virtual_time(story, CHARGES)
 
@@ -161,7 +159,7 @@ def test_manual_mode_is_for_people_and_no_other() -> None:
         await c.community.control_converter("E001", command)
         await c.settle(200)
         assert c.engine.line_voltage_v == 350
-        with pytest.raises(CommandRefusedError, match="expected 0 to 2.3"):
+        with pytest.raises(CommandRefusedError, match=r"expected 0 to 2\.3"):
             await c.community.control_converter("E002", Command(CommandKind.CHARGE, 10**6, 30.0, grid_current_a=5.0))
 
     in_virtual_time(story, CHARGES)

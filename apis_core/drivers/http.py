@@ -13,7 +13,10 @@ class HttpSender:
     """Sends device requests to one base URL; the session belongs to the caller."""
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str, *, timeout_s: float, attempts: int) -> None:
-        """`attempts` counts all tries; each has `timeout_s` [wall s]."""
+        """`attempts` counts all tries of a read; each has `timeout_s` [wall s].
+
+        A write (it expects a mode, or sets something) is tried once: whoever orders it looks again before each try.
+        """
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -27,7 +30,7 @@ class HttpSender:
 
         """
         reason = ""
-        for _ in range(self._attempts):
+        for _ in range(1 if "/set" in request.path else self._attempts):
             try:
                 async with self._session.request(request.method, self._base_url + request.path, timeout=self._timeout) as response:
                     body = await response.read()

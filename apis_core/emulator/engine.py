@@ -176,7 +176,7 @@ class Engine:
         if self._ramp is not None and self._ramp.target_v == target_v:
             return
         raise_v = target_v - self.line_voltage_v
-        if raise_v < target_v * IMMEDIATE_RAISE_RATIO:
+        if raise_v <= 0 or raise_v < target_v * IMMEDIATE_RAISE_RATIO:
             self.line_voltage_v, self._ramp = target_v, None
             return
         length_s = self._ramp_s * raise_v / target_v

@@ -100,7 +100,7 @@ def _rows(path: Path) -> list[list[str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError((Problem(str(path), str(error), "a readable CSV file"),)) from None
 
 

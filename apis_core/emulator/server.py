@@ -13,6 +13,7 @@ from . import api
 from .engine import Engine
 
 TICK_S = 0.1
+MAX_ACCELERATION = 36_000
 SILENCE_S = 60.0
 
 
@@ -79,8 +80,9 @@ def application(world: World) -> web.Application:
 
     async def set_acceleration(request: web.Request) -> web.StreamResponse:
         text = request.match_info["value"]
-        if not text.isdecimal() or len(text) > 6:
-            return _json(orjson.dumps({"error": f"acceleration: found {text!r}, expected a whole number >= 0"}), 400)
+        if not text.isdecimal() or len(text) > 6 or int(text) > MAX_ACCELERATION:
+            wanted = f"a whole number from 0 to {MAX_ACCELERATION}"
+            return _json(orjson.dumps({"error": f"acceleration: found {text!r}, expected {wanted}"}), 400)
         world.set_acceleration(float(text))
         return await get_acceleration(request)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-import contextlib
 import logging
 
 from ..model.errors import Category, ErrorReport, Extent, Level
@@ -99,8 +98,7 @@ class Role:
             await self._renew_while(work)
         finally:
             work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
+            await asyncio.gather(work, return_exceptions=True)
             self.master = self.access = self._work = None
             _LOGGER.info("%s is no longer Grid Master", unit_id)
 

@@ -241,11 +241,12 @@ def _bring_up_to_date(engine: sa.Engine) -> None:
 
 
 def _newest(stored: Deal | None, deal: Deal) -> Deal:
-    """`deal`, unless what is stored has ended already; counters never fall either way."""
+    """`deal`, unless what is stored is of a later Grid Master or has ended already; counters never fall either way."""
     if stored is None:
         return deal
     energy = {unit_id: stored.side_energy(unit_id).merged(deal.side_energy(unit_id)) for unit_id in {*stored.energy, *deal.energy}}
-    base = stored if stored.is_ended and not deal.is_ended else deal
+    older = deal.epoch < stored.epoch or (stored.is_ended and not deal.is_ended)
+    base = stored if older else deal
     return base.changed(energy=energy, cumulate_amount_wh=max(stored.cumulate_amount_wh, deal.cumulate_amount_wh))
 
 

@@ -186,7 +186,7 @@ class Battery:
         if state_of_charge_pct is not None and not 0 <= state_of_charge_pct <= 100:
             raise MessageError(f"battery.rsoc: found {state_of_charge_pct}, expected 0 to 100")
         code = data.get("battery_operation_status")
-        if code is not None and code not in _PERMISSIONS:
+        if code is not None and code not in list(_PERMISSIONS):
             raise MessageError(f"battery.battery_operation_status: found {code!r}, expected 0, 1, 2 or 3")
         return cls(state_of_charge_pct, Permission.ALLOWED if code is None else _PERMISSIONS[code])
 

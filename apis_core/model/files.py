@@ -43,6 +43,8 @@ def parse_text(content: str, where: str, *, is_yaml: bool) -> dict[str, Any]:
     """
     try:
         data = yaml.load(content, Loader=_Loader) if is_yaml else json5.loads(content, object_pairs_hook=_without_comments)  # noqa: S506 - _Loader is safe
+    except RecursionError:
+        raise ConfigError((Problem(where, "objects nested too deeply", "a configuration"),)) from None
     except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).replace("<string>:", "line ").split())
         raise ConfigError((Problem(where, reason, "well-formed " + ("YAML" if is_yaml else "JSON")),)) from None

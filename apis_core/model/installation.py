@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+import re
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -115,6 +116,10 @@ def load_unit(path: Path) -> UnitFiles:
         problems += error.problems
     if policy is not None and installation.unit_id not in policy.member_unit_ids:
         problems.append(Problem(f"{path}: unitId", installation.unit_id, "one of memberUnitIds: " + ", ".join(policy.member_unit_ids)))
+    if policy is not None and hardware is not None and policy.deal_grid_current_a > hardware.grid_current_capacity_a:
+        found_a = f"{policy.deal_grid_current_a:g} A"
+        expected = f"at most the converter's gridCurrentCapacityA, {hardware.grid_current_capacity_a:g} A"
+        problems.append(Problem(f"{installation.policy_file}: mediator.deal.gridCurrentA", found_a, expected))
     if problems or hardware is None or policy is None or scenario is None:
         raise ConfigError(tuple(problems))
     return UnitFiles(installation, hardware, policy, scenario, notices)
@@ -123,11 +128,29 @@ def load_unit(path: Path) -> UnitFiles:
 def _zone(value: Any) -> ZoneInfo:
     try:
         return ZoneInfo(text(value))
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise probatio.Invalid("a time zone such as Asia/Tokyo") from error
 
 
-_PORT = number(above=0, at_most=65535)
+def _port(value: Any) -> int:
+    if whole(at_least=1)(value) > 65535:
+        raise probatio.Invalid("a port from 1 to 65535")
+    return int(value)
+
+
+def _host(value: Any) -> str:
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise probatio.Invalid("a host name or address")
+    return value
+
+
+def _path(value: Any) -> str:
+    if "\0" in text(value):
+        raise probatio.Invalid("a path")
+    return str(value)
+
+
+_HOST = re.compile(r"[A-Za-z0-9_.:\[\]-]+")
 _LOCAL = "the units of one process talk in memory: there is no network to secure"
 _FILES = "scenario and policy come from this unit's own files; no control centre is asked"
 _WATCHDOG = "no watchdog is called; let the service manager restart the process"
@@ -142,20 +165,20 @@ _KEYS = (
     Key("unitName", "unit_name", text, None),
     Key("serialNumber", "serial_number", any_text, "NA"),
     Key("systemType", "system_type", one_of(*SYSTEM_TYPES)),
-    Key("hwConfigFile", "hardware_file", text),
-    Key("policyFile", "policy_file", text),
-    Key("scenarioFile", "scenario_file", text),
+    Key("hwConfigFile", "hardware_file", _path),
+    Key("policyFile", "policy_file", _path),
+    Key("scenarioFile", "scenario_file", _path),
     Key("stateFileFormat", "state_file_format", text, None),
     Key("dealLogDirFormat", "deal_log_dir_format", text, None),
     Key("fileSystemExclusiveLockFileFormat", "", any_text, None, unused="a battery belongs to one process; no lock files are made"),
     Key("policyFileReadTimeoutMsec", "", number(at_least=0), None, unused="the policy is read before anything starts"),
     Key("timeZone", "zone", _zone, tzlocal.get_localzone()),
-    Key("connection.emulator.host", "emulator_host", text, "localhost"),
-    Key("connection.emulator.port", "emulator_port", _PORT, 4390),
-    Key("connection.dcdc_controller.host", "dcdc_controller_host", text, "localhost"),
-    Key("connection.dcdc_controller.port", "dcdc_controller_port", _PORT, 4380),
-    Key("connection.emu_driver.host", "emu_driver_host", text, "localhost"),
-    Key("connection.emu_driver.port", "emu_driver_port", _PORT, 8080),
+    Key("connection.emulator.host", "emulator_host", _host, "localhost"),
+    Key("connection.emulator.port", "emulator_port", _port, 4390),
+    Key("connection.dcdc_controller.host", "dcdc_controller_host", _host, "localhost"),
+    Key("connection.dcdc_controller.port", "dcdc_controller_port", _port, 4380),
+    Key("connection.emu_driver.host", "emu_driver_host", _host, "localhost"),
+    Key("connection.emu_driver.port", "emu_driver_port", _port, 8080),
     Key("controlCenter.enabled", "", flag, None, unused=_FILES),
     Key("controlCenter.account", "", any_text, None, unused=_FILES),
     Key("controlCenter.password", "", any_text, None, unused=_FILES),

@@ -13,6 +13,8 @@ import probatio
 from .errors import ConfigError, Problem
 
 REQUIRED = object()
+# No quantity of a house is near it; anything above is a slip, and no float could hold some of them.
+LARGEST = 1e15
 type Check = Callable[[Any], Any]
 
 
@@ -50,7 +52,7 @@ def number(*, at_least: float | None = None, above: float | None = None, at_most
     expected = " ".join(["a number", " and ".join(parts)]).strip()
 
     def check(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == float("inf"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             raise probatio.Invalid(expected)
         good = (at_least is None or value >= at_least) and (above is None or value > above) and (at_most is None or value <= at_most)
         if not good:
@@ -65,7 +67,7 @@ def whole(*, at_least: int | None = None) -> Check:
     expected = "a whole number" + ("" if at_least is None else f" >= {at_least}")
 
     def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or (at_least is not None and value < at_least):
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST or (at_least is not None and value < at_least):
             raise probatio.Invalid(expected)
         return value
 

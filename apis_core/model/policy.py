@@ -105,7 +105,7 @@ class Policy:
             branch_id: Branch(
                 self.branch_units[branch_id]["forwardUnitIds"],
                 self.branch_units[branch_id]["backwardUnitIds"],
-                abs(self.branch_current_capacity_a[branch_id]),
+                self.branch_current_capacity_a[branch_id],
             )
             for branch_id in self.branch_ids
         }
@@ -160,6 +160,9 @@ class Policy:
                 (branch in self.branch_units, f"{topology}.branchAssociation.{branch}", "nothing", "forwardUnitIds and backwardUnitIds")
                 for branch in self.branch_ids
             ]
+            strangers = {unit for ends in self.branch_units.values() for units in ends.values() for unit in units} - members
+            place = f"{topology}.branchAssociation"
+            checks.append((not strangers, place, ", ".join(sorted(strangers)), "units of memberUnitIds"))
             checks += [
                 (branch in self.branch_current_capacity_a, f"{topology}.branchCurrentCapacityA.{branch}", "nothing", "a current [A]")
                 for branch in self.branch_ids
@@ -173,9 +176,16 @@ def _branch_units(value: Any) -> Any:
 
 
 def _ms(path: str, name: str, default_s: float, *, unused: str = "") -> Key:
-    return Key(path, name, number(at_least=0), default_s, scale=1000, unused=unused)
+    check = number(at_least=0) if unused or path in _MAY_BE_ZERO else number(above=0)
+    return Key(path, name, check, default_s, scale=1000, unused=unused)
 
 
+_MAY_BE_ZERO = (
+    "controller.dcdc.checkpoint.retryWaitMsec",
+    "controller.scramVoltageReferenceDelayMsec",
+    "user.errorSustainingMsec",
+    "gridMaster.errorSustainingMsec",
+)
 _SIDES = one_of(Side.CHARGE, Side.DISCHARGE)
 _TOPOLOGY = "safety.gridTopologyBasedEvaluation"
 _KEYS = (
@@ -202,7 +212,7 @@ _KEYS = (
     Key(f"{_TOPOLOGY}.enabled", "topology_enabled", flag, default=False),
     Key(f"{_TOPOLOGY}.branchIds", "branch_ids", unit_ids, ()),
     Key(f"{_TOPOLOGY}.branchAssociation", "branch_units", mapping(_branch_units), {}),
-    Key(f"{_TOPOLOGY}.branchCurrentCapacityA", "branch_current_capacity_a", mapping(number()), {}),
+    Key(f"{_TOPOLOGY}.branchCurrentCapacityA", "branch_current_capacity_a", mapping(number(above=0)), {}),
     _ms("heloPeriodMsec", "", 5.0, unused="a second process with the same unit is refused by the store, not found by a beacon"),
     Key("controller.dcdc.checkpoint.retryLimit", "checkpoint_limit", whole(at_least=1), 3),
     _ms("controller.dcdc.checkpoint.retryWaitMsec", "checkpoint_wait_s", 0.1),

@@ -35,5 +35,5 @@ def parse_time(text: str, zone: tzinfo | None) -> datetime:
         if zone is None:
             raise ValueError
         return datetime.strptime(text.partition(".")[0], ORIGINAL_FORM).replace(tzinfo=zone).astimezone(UTC)
-    except ValueError:
+    except ValueError, OverflowError:
         raise MessageError(f"time: found {text!r}, expected uuuu/MM/dd-HH:mm:ss or an ISO time with its offset") from None

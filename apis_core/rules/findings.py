@@ -8,12 +8,17 @@ from ..model.errors import Category, ErrorReport, Extent, Level
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing out of order. `twice`: the first time only warns, the second time in a row is an error."""
+    """One thing out of order.
+
+    `twice`: the first time only warns, the second time in a row is an error. `hard`: the unit stops at once, without
+    waiting for its deals to be ended in order.
+    """
 
     key: str
     message: str
     category: Category = Category.HARDWARE
     twice: bool = False
+    hard: bool = False
 
 
 def judged(

@@ -45,7 +45,7 @@ def check(converter: Converter, around: Surroundings) -> tuple[Finding, ...]:
 
 def _device(converter: Converter) -> Iterator[Finding]:
     if converter.alarm_state == AlarmState.HEAVY:
-        yield Finding("alarm", "the converter reports a heavy alarm")
+        yield Finding("alarm", "the converter reports a heavy alarm", hard=True)
     if converter.mode is None:
         yield Finding("mode", f"the converter's mode is {converter.mode_code!r}, expected one of the four")
     elif converter.operation_mode != converter.mode.operation_mode:
@@ -61,7 +61,7 @@ def _static(converter: Converter, hardware: Hardware) -> Iterator[Finding]:
         if value is None:
             yield Finding(key, f"{name} is missing")
         elif not span.low <= value <= span.high:
-            yield Finding(key, f"{name} is {value:g} {unit}, expected {span.low:g} to {span.high:g} {unit}")
+            yield Finding(key, f"{name} is {value:g} {unit}, expected {span.low:g} to {span.high:g} {unit}", hard=True)
 
 
 def _mode_against_deals(converter: Converter, own: tuple[Deal, ...], around: Surroundings) -> Iterator[Finding]:

@@ -10,7 +10,6 @@ It listens on loopback and takes no request that a web page of another origin se
 
 from collections.abc import Awaitable, Callable
 import contextlib
-from dataclasses import replace
 from datetime import UTC
 import ipaddress
 from typing import Any
@@ -18,9 +17,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 import orjson
+import probatio
 
 from ..community import Community
 from ..model.errors import ApisError, CommandRefusedError, ConfigError, MessageError
+from ..model.keys import number, whole
 from ..model.modes import Command, OperationMode
 from ..model.scenario import Scenario
 from ..model.times import parse_time
@@ -71,11 +72,19 @@ def _is_local(host: str | None) -> bool:
         return False
 
 
+def _is_ours(request: web.Request) -> bool:
+    origin = request.headers.get("Origin")
+    try:
+        named = [urlsplit(f"//{request.host}").hostname, *([urlsplit(origin).hostname] if origin else [])]
+    except ValueError:
+        return False
+    return all(_is_local(name) for name in named)
+
+
 @web.middleware
 async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Refuse what a page of another origin, or a name that was pointed here, makes a browser send."""
-    origin = request.headers.get("Origin")
-    if not _is_local(urlsplit(f"//{request.host}").hostname) or (origin and not _is_local(urlsplit(origin).hostname)):
+    if not _is_ours(request):
         return _json({"error": "this endpoint answers to this machine only"}, 403)
     return await handler(request)
 
@@ -86,6 +95,8 @@ async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse
         return await handler(request)
     except CommandRefusedError as error:
         return _json({"error": str(error)}, 409)
+    except probatio.Invalid as error:
+        return _json({"error": f"expected {error.msg}"}, 400)
     except (ConfigError, MessageError, ValueError, KeyError, TypeError) as error:
         return _json({"error": str(error)}, 400)
     except ApisError as error:
@@ -122,11 +133,11 @@ async def _create_deal(request: web.Request) -> web.Response:
     deal = await request.app[COMMUNITY].create_deal(
         str(data["from"]),
         str(data["to"]),
-        int(data["energyWh"]),
+        whole(at_least=1)(data["energyWh"]),
         who=str(data.get("who", "operator")),
         requester=data.get("requester"),
-        current_a=None if data.get("currentA") is None else float(data["currentA"]),
-        point_per_wh=None if data.get("pointPerWh") is None else float(data["pointPerWh"]),
+        current_a=None if data.get("currentA") is None else number(above=0)(data["currentA"]),
+        point_per_wh=None if data.get("pointPerWh") is None else number(at_least=0)(data["pointPerWh"]),
     )
     return _json(deal.to_json(), 201)
 
@@ -156,8 +167,8 @@ async def _set_scenario(request: web.Request) -> web.Response:
 
 async def _command(request: web.Request) -> web.Response:
     data = await _body(request)
-    command = Command.from_json({"epoch": 0, "deadlineS": 30.0, **data})
-    await request.app[COMMUNITY].control_converter(request.match_info["unit_id"], replace(command, reason="by hand"))
+    wish = {"command": data.get("command"), "params": data.get("params", {}), "epoch": 0, "deadlineS": 0.0, "reason": "by hand"}
+    await request.app[COMMUNITY].control_converter(request.match_info["unit_id"], Command.from_json(wish))
     return _json({})
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 import random
 
-from ..model.converter import Battery, Converter, Reading
+from ..model.converter import Battery, Converter, ConverterMode, Reading
 from ..model.deal import SideEnergy
 from ..model.errors import (
     ApisError,
@@ -144,8 +144,10 @@ class Controller:
                 raise DriverError(f"{self._settings.unit_id}: {error}") from error
             reading = self._take(converter, battery, data.house)
         self._read_s = reading.monotonic_s
-        self._check(reading)
+        hard = self._check(reading)
         await self._ledger.record_reading(reading)
+        if hard is not None and reading.converter.mode is not ConverterMode.WAIT:
+            await self.stop_local(hard)
         return reading
 
     async def refresh_status(self) -> Reading:
@@ -168,13 +170,13 @@ class Controller:
         """
         await self._admit(command.epoch)
         deadline_s = self._clock.wall() + command.deadline_s
-        return await self._run_sequence(command, deadline_s)
+        return await self._run_sequence(command, deadline_s, self._generation)
 
     async def stop_local(self, reason: str) -> Converter:
         """To wait now, whatever is going on: self-protection needs nobody's permission."""
         self._generation += 1
         command = Command(CommandKind.WAIT, self.highest_epoch, float("inf"), reason=reason)
-        return await self._run_sequence(command, float("inf"))
+        return await self._run_sequence(command, float("inf"), self._generation)
 
     def settle(self, deal_ids: frozenset[str]) -> None:
         """Forget the counters of deals that have left the store."""
@@ -193,22 +195,15 @@ class Controller:
             self.highest_epoch = epoch
             await self._ledger.set_state("epoch", {"epoch": epoch})
 
-    async def _run_sequence(self, command: Command, deadline_s: float) -> Converter:
+    async def _run_sequence(self, command: Command, deadline_s: float, generation: int) -> Converter:
         async with self._sequence:
-            generation, unit_id = self._generation, self._settings.unit_id
             lenient = command.kind in _LENIENT
             actions = sequences.plan(command, self.converter, self._settings.policy, self._settings.hardware, self._rng)
             if command.kind in _SUSPENDING:
                 self._suspended = True
             for i, action in enumerate(actions):
-                if command.epoch < self.highest_epoch and command.kind is not CommandKind.WAIT:
-                    raise CommandRefusedError(f"{unit_id}: epoch {command.epoch} was overtaken by {self.highest_epoch}")
-                if self._generation != generation:
-                    raise CommandRefusedError(f"{unit_id}: {command.kind} was interrupted by the unit's own stop")
-                if self._clock.wall() > deadline_s:
-                    raise CommandRefusedError(f"{unit_id}: {command.kind} came too late")
                 try:
-                    await self._perform(action)
+                    await self._perform(action, lambda: self._still_right(command, deadline_s, generation))
                 except DriverError as error:
                     if not lenient or i == len(actions) - 1:
                         self._fault(f"{command.kind}: {error}", Level.WARN if isinstance(action, sequences.Checkpoint) else Level.ERROR)
@@ -219,12 +214,32 @@ class Controller:
             self._commanded_s = self._clock.monotonic()
             return self.converter
 
-    async def _perform(self, action: sequences.Action) -> None:
+    def _still_right(self, command: Command, deadline_s: float, generation: int) -> None:
+        """Looked at right before every single write, each try of it included."""
+        unit_id = self._settings.unit_id
+        if command.epoch < self.highest_epoch and command.kind is not CommandKind.WAIT:
+            raise CommandRefusedError(f"{unit_id}: epoch {command.epoch} was overtaken by {self.highest_epoch}")
+        if self._generation != generation:
+            raise CommandRefusedError(f"{unit_id}: {command.kind} was interrupted by the unit's own stop")
+        if self._clock.wall() > deadline_s:
+            raise CommandRefusedError(f"{unit_id}: {command.kind} came too late")
+
+    async def _perform(self, action: sequences.Action, admit: Callable[[], None]) -> None:
         if isinstance(action, sequences.Checkpoint):
+            admit()
             await self._checkpoint(action)
             return
-        async with self._io:
-            self._merge(await self._writer.write(action), stepped=True)
+        attempts = self._settings.policy.request_limit
+        for attempt in range(1, attempts + 1):
+            async with self._io:
+                admit()
+                try:
+                    self._merge(await self._writer.write(action), stepped=True)
+                except DriverError:
+                    if attempt == attempts:
+                        raise
+                else:
+                    return
 
     async def _checkpoint(self, wanted: sequences.Checkpoint) -> None:
         policy, hardware = self._settings.policy, self._settings.hardware
@@ -273,7 +288,8 @@ class Controller:
         running = {deal_id: current_a for deal_id, (current_a, stop) in currents.items() if stop is None}
         return running, {deal_id: current_a for deal_id, (current_a, stop) in currents.items() if stop is not None}
 
-    def _check(self, reading: Reading) -> None:
+    def _check(self, reading: Reading) -> str | None:
+        """Report what is out of order; the reason if the unit must stop at once."""
         settings = self._settings
         around = local_safety.Surroundings(
             settings.unit_id,
@@ -296,6 +312,7 @@ class Controller:
         self._strikes = remembered if strikes is None else strikes
         for item in reports:
             self._report(item)
+        return next((finding.message for finding in findings if finding.hard), None)
 
     def _just_commanded(self) -> bool:
         """Whether a command was carried out less than a period ago: the deal's record follows the converter, not the reverse."""

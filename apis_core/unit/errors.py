@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 import logging
 
-from ..model.errors import ErrorReport, Extent, Level
+from ..model.errors import ErrorReport, Extent, LedgerError, Level
 from ..ports import Clock, Cluster, Ledger
 from ..rules.reactions import Reaction, reactions
 
@@ -42,19 +42,29 @@ class ErrorDesk:
         return self._clock.monotonic() - self._last_error_s < sustaining_s
 
     async def run(self, react: Callable[[Reaction, ErrorReport], Awaitable[None]]) -> None:
-        """Record and react until cancelled; what the same cause raises while it is dealt with is only recorded."""
+        """React and record until cancelled; the same report again while it is dealt with is only recorded."""
         while True:
             report = await self._queue.get()
             level = logging.WARNING if report.level is Level.WARN else logging.ERROR
             _LOGGER.log(level, "%s", report)
-            await self._ledger.record_error(report, self._clock.now())
-            if report.unit_id != self._unit_id or report.extent is not Extent.LOCAL:
-                continue
-            for reaction in reactions(report):
-                if reaction is not Reaction.RECORD:
-                    await react(reaction, report)
-            await self._drain()
+            if report.unit_id == self._unit_id and report.extent is Extent.LOCAL:
+                for reaction in reactions(report):
+                    if reaction is not Reaction.RECORD:
+                        await react(reaction, report)
+            await self._record(report)
+            await self._drop_repeats(report)
 
-    async def _drain(self) -> None:
-        while not self._queue.empty():
-            await self._ledger.record_error(self._queue.get_nowait(), self._clock.now())
+    async def _drop_repeats(self, dealt_with: ErrorReport) -> None:
+        waiting = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+        for report in waiting:
+            if report == dealt_with:
+                await self._record(report)
+            else:
+                self._queue.put_nowait(report)
+
+    async def _record(self, report: ErrorReport) -> None:
+        """What cannot be written down is logged; protecting the unit does not depend on its ledger."""
+        try:
+            await self._ledger.record_error(report, self._clock.now())
+        except LedgerError as error:
+            _LOGGER.error("%s: not recorded: %s", report, error)

@@ -206,6 +206,13 @@ class Mediator:
             answer = await self._cluster.request(chosen.unit_id, CONFIRM, {"deal": deal.to_json()}, MESSAGE_TIMEOUT_S)
         except ApisError as error:
             return Decline(chosen.unit_id, str(error))
+        reason = self._willing(OperationMode.AUTONOMOUS)
+        own_hold = self._reservations.get(negotiation_id)
+        if reason is None and (own_hold is None or own_hold.until_wall_s <= self._clock.wall()):
+            reason = "the negotiation took too long"
+        if reason is not None:
+            await self._cluster.scatter((chosen.unit_id,), RELEASE, {"negotiationId": negotiation_id}, MESSAGE_TIMEOUT_S)
+            return Decline(self._settings.unit_id, reason)
         own = Grant(self._settings.unit_id, self._clock.now() + timedelta(seconds=GRANT_S))
         deal = deal.changed(grants=(own, _grant(chosen.unit_id, answer)))
         await self._store(deal)
@@ -253,9 +260,9 @@ class Mediator:
         direction = Direction.CHARGE if unit_id == deal.charge_unit_id else Direction.DISCHARGE
         held = self._reservations.get(deal.negotiation_id)
         if message.get("wish"):
-            reason = self._refuses_wish(direction, deal.grid_current_a)
+            reason = self._refuses_wish(direction, deal.grid_current_a, deal.amount_wh)
         else:
-            reason = None if held is not None and held.until_wall_s > self._clock.wall() else "the reservation has run out"
+            reason = self._willing(OperationMode.AUTONOMOUS) or self._differs(held, direction, deal)
         if reason is not None:
             raise CommandRefusedError(f"{unit_id}: {reason}")
         self._reserve(deal.negotiation_id, direction, deal.grid_current_a, deal.amount_wh, 2 * RESERVATION_S)
@@ -267,10 +274,20 @@ class Mediator:
             "efficientGridVoltageV": None if ratio is None or voltage_v is None else ratio * voltage_v,
         }
 
-    def _refuses_wish(self, direction: Direction, grid_current_a: float) -> str | None:
+    def _differs(self, held: _Reservation | None, direction: Direction, deal: Deal) -> str | None:
+        """Why a deal is not the one that was reserved for, or None."""
+        if held is None or held.until_wall_s <= self._clock.wall():
+            return "the reservation has run out"
+        promise = held.promise
+        if direction is not promise.direction or deal.grid_current_a > promise.grid_current_a or deal.amount_wh > promise.amount_wh:
+            return f"the deal is not what was accepted: {promise.direction} of {promise.amount_wh:g} Wh at {promise.grid_current_a:g} A"
+        return None
+
+    def _refuses_wish(self, direction: Direction, grid_current_a: float, amount_wh: int) -> str | None:
         reason = self._willing(OperationMode.HETERONOMOUS) or self.refusal(direction, grid_current_a)
-        if reason is not None:
-            return reason
+        capacity_wh = self._settings.hardware.battery_nominal_capacity_wh
+        if reason is not None or amount_wh > capacity_wh:
+            return reason or f"{amount_wh} Wh are more than the battery holds ({capacity_wh:g} Wh)"
         standing = self._standing()
         if isinstance(standing, Decline):
             return standing.reason

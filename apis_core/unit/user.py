@@ -73,7 +73,7 @@ class User:
         )
 
     async def run(self) -> None:
-        """Look at the battery at the house-keeping period, and at once when the community changes."""
+        """Look at the battery at the house-keeping period; after vain requests more rarely."""
         last_s: float | None = None
         wake = asyncio.Event()
         while True:

@@ -19,7 +19,7 @@ W, C, D, R = ConverterMode.WAIT, ConverterMode.CHARGE, ConverterMode.DISCHARGE, 
 
 
 def engine(count: int = 3, charge: float = 50.0, **house: float) -> Engine:
-    houses = tuple(House(f"E{i + 1:03}", i, state_of_charge_pct=charge, **house) for i in range(count))  # type: ignore[arg-type]
+    houses = tuple(House(f"E{i + 1:03}", i, state_of_charge_pct=charge, **house) for i in range(count))
     return Engine(houses, quiet_profiles(), START)
 
 

@@ -48,9 +48,10 @@ def a_policy_file() -> dict[str, Any]:
     return data
 
 
-def write(folder: Path, *, suffix: str = ".json", **changes: Any) -> Path:
-    """A unit's folder; `changes` replaces whole files."""
-    files = {"config": CONFIG, "hwConfig": a_hardware().to_json(), "policy": a_policy_file(), "scenario": scenario_json(), **changes}
+def write(folder: Path, *, suffix: str = ".json", files: dict[str, Any] | None = None) -> Path:
+    """A unit's folder; `files` replaces whole files."""
+    good = {"config": CONFIG, "hwConfig": a_hardware().to_json(), "policy": a_policy_file(), "scenario": scenario_json()}
+    files = good | (files or {})
     config = {**files["config"]}
     for name, content in files.items():
         if name != "config":
@@ -113,7 +114,7 @@ def test_text_that_is_no_configuration_is_refused(text: str, is_yaml: bool, reas
 
 
 def change(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    copy = json.loads(json.dumps(data))
+    copy: dict[str, Any] = json.loads(json.dumps(data))
     *parents, last = path.split("/")
     branch = copy
     for parent in parents:
@@ -167,7 +168,7 @@ WRONG = [
     ("config", "systemType", "toaster", "systemType: found 'toaster', expected one of dcdc_emulator, dcdc_v1, dcdc_v2"),
     ("config", "unitId", "E009", "unitId: found E009, expected one of memberUnitIds: E001, E002, E003, E004"),
     ("config", "unitId", None, "unitId: found nothing, expected a value"),
-    ("config", "connection/emulator/port", 70000, "port: found 70000, expected a number > 0 and <= 65535"),
+    ("config", "connection/emulator/port", 70000, "port: found 70000, expected a port from 1 to 65535"),
     ("config", "batteryCapacityManagement/enabled", True, "expected false: several processes on one battery are not supported yet"),
     ("config", "password.encrypted", "abc", "password.encrypted: found an encrypted value, expected the plain value"),
     ("config", "timeZone", "Mars/Base", "timeZone: found 'Mars/Base', expected a time zone such as Asia/Tokyo"),
@@ -177,14 +178,14 @@ WRONG = [
 @pytest.mark.parametrize(("name", "path", "value", "message"), WRONG, ids=[f"{w[0]}-{w[1]}-{w[2]!s:.20}" for w in WRONG])
 def test_what_is_wrong_is_told_with_place_found_and_expected(tmp_path: Path, name: str, path: str, value: Any, message: str) -> None:
     good = {"config": CONFIG, "hwConfig": a_hardware().to_json(), "policy": a_policy_file(), "scenario": scenario_json()}
-    found = problems(write(tmp_path, **{name: change(good[name], path, value)}))
+    found = problems(write(tmp_path, files={name: change(good[name], path, value)}))
     assert any(message in line for line in found), found
     assert all(": found " in line and ", expected " in line for line in found)
 
 
 def test_every_problem_of_every_file_is_told_at_once(tmp_path: Path) -> None:
     policy = change(change(a_policy_file(), "gridUvloMaskV", -1), "gridCurrentStepA", 0)
-    found = problems(write(tmp_path, policy=policy, hwConfig=change(a_hardware().to_json(), "droopRatio", -1)))
+    found = problems(write(tmp_path, files={"policy": policy, "hwConfig": change(a_hardware().to_json(), "droopRatio", -1)}))
     assert len(found) == 3
 
 
@@ -227,7 +228,7 @@ def test_branches_come_with_their_units_and_capacity() -> None:
         "enabled": True,
         "branchIds": ["north"],
         "branchAssociation": {"north": {"forwardUnitIds": ["E001"], "backwardUnitIds": ["E002", "E003"]}},
-        "branchCurrentCapacityA": {"north": -4},
+        "branchCurrentCapacityA": {"north": 4},
     }
     policy, _ = Policy.from_json(change(a_policy_file(), "safety/gridTopologyBasedEvaluation", topology))
     assert policy.branches["north"].current_capacity_a == 4

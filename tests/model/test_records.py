@@ -39,7 +39,9 @@ def test_a_deal_that_never_started_says_so_as_the_original_does() -> None:
     assert record["abortDateTime"] == "2020/06/01-21:00:00"
 
 
-@pytest.mark.parametrize("broken", [{}, {"dealId": "x"}, {**a_deal().to_json(), "type": "steal"}, {**a_deal().to_json(), "createDateTime": "soon"}])
+@pytest.mark.parametrize(
+    "broken", [{}, {"dealId": "x"}, {**a_deal().to_json(), "type": "steal"}, {**a_deal().to_json(), "createDateTime": "soon"}]
+)
 def test_what_is_no_deal_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(MessageError):
         Deal.from_json(broken)
@@ -65,7 +67,8 @@ def test_times_are_read_back_in_both_forms(moment: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("local", "hours"), [("2026/03/29-01:30:00", 0.5), ("2026/03/29-03:30:00", 1.5), ("2026/10/25-01:30:00", 23.5), ("2026/10/25-03:30:00", 26.5)]
+    ("local", "hours"),
+    [("2026/03/29-01:30:00", 0.5), ("2026/03/29-03:30:00", 1.5), ("2026/10/25-01:30:00", 23.5), ("2026/10/25-03:30:00", 26.5)],
 )
 def test_local_times_on_days_on_which_clocks_change(local: str, hours: float) -> None:
     day = datetime.strptime(local[:10], "%Y/%m/%d").replace(tzinfo=UTC)
@@ -146,7 +149,10 @@ def test_snapshots_and_events_are_read_back_as_they_were_written() -> None:
 LOCAL_ENDS = (Reaction.RECORD, Reaction.END_OWN_DEALS, Reaction.WAIT)
 REACTIONS = [
     *[(Extent.LOCAL, c, Level.ERROR, LOCAL_ENDS) for c in (Category.HARDWARE, Category.USER)],
-    *[(Extent.LOCAL, c, Level.ERROR, (*LOCAL_ENDS, Reaction.GIVE_UP_ROLE, Reaction.RECONCILE)) for c in (Category.FRAMEWORK, Category.LOGIC)],
+    *[
+        (Extent.LOCAL, c, Level.ERROR, (*LOCAL_ENDS, Reaction.GIVE_UP_ROLE, Reaction.RECONCILE))
+        for c in (Category.FRAMEWORK, Category.LOGIC)
+    ],
     (Extent.LOCAL, Category.HARDWARE, Level.WARN, (Reaction.RECORD,)),
     (Extent.LOCAL, Category.LOGIC, Level.FATAL, (*LOCAL_ENDS, Reaction.GIVE_UP_ROLE, Reaction.CLOSE_NODE)),
     (Extent.LOCAL, Category.USER, Level.UNKNOWN, LOCAL_ENDS),

@@ -11,7 +11,7 @@ import pytest
 from apis_core.model.converter import Converter, ConverterMode, Meter
 from apis_core.model.deal import Direction, Mark, Side
 from apis_core.model.errors import CommandRefusedError
-from apis_core.model.modes import Command, CommandKind
+from apis_core.model.modes import Command, CommandKind, OperationMode
 from apis_core.model.negotiation import Decline, Offer
 from apis_core.rules import admission, authorisation, compensation, demand, global_safety, lifecycle, local_safety, matching, slots
 from apis_core.rules.reference import Line, Never, NotNow, plan_activation, start_window
@@ -67,7 +67,9 @@ def accepts_current(amps: float) -> bool:
 
 
 def safe(reading: Converter, **around: Any) -> bool:
-    surroundings = local_safety.Surroundings("E003", (a_deal(activate_time=NOON, warm_up_time=NOON),), "autonomous", a_policy(), a_hardware())  # type: ignore[arg-type]
+    surroundings = local_safety.Surroundings(
+        "E003", (a_deal(activate_time=NOON, warm_up_time=NOON),), OperationMode.AUTONOMOUS, a_policy(), a_hardware()
+    )
     return not local_safety.check(reading, replace(surroundings, **around))
 
 
@@ -98,7 +100,10 @@ def admitted(limit_a: float) -> bool:
 
 def leaks(sum_a: float) -> bool:
     deal = a_deal(activate_time=NOON, warm_up_time=NOON)
-    converters = {"E002": converter(ConverterMode.DISCHARGE, amps=-1.0), "E003": converter(ConverterMode.VOLTAGE_REFERENCE, amps=1.0 + sum_a)}
+    converters = {
+        "E002": converter(ConverterMode.DISCHARGE, amps=-1.0),
+        "E003": converter(ConverterMode.VOLTAGE_REFERENCE, amps=1.0 + sum_a),
+    }
     return bool(global_safety.check((deal,), converters, a_policy()))
 
 
@@ -112,30 +117,62 @@ TABLE = [
     ("an amount of zero asks for nothing", lambda: not asks(4320), lambda: not asks(4319)),
     ("a deal may equal the least amount", lambda: deal_wh(50, 50) == 50, lambda: deal_wh(49, 100) is None),
     ("amounts go down to whole steps", lambda: deal_wh(199, 500, deal_amount_max_wh=200) == 150, lambda: deal_wh(10**6, 10**6) == 50),
-    ("a battery range includes its lower end", lambda: a_scenario().bands[0].battery_bands[3].contains(4320), lambda: not a_scenario().bands[0].battery_bands[2].contains(4320)),
+    (
+        "a battery range includes its lower end",
+        lambda: a_scenario().bands[0].battery_bands[3].contains(4320),
+        lambda: not a_scenario().bands[0].battery_bands[2].contains(4320),
+    ),
     ("the day has no hole at its ends", lambda: has_band("00:00:00"), lambda: has_band("23:59:59.999")),
     ("a buyer takes its own price", lambda: buys_at(10.0), lambda: not buys_at(10.01)),
     ("a seller takes its own price", lambda: sells_at(10.0), lambda: not sells_at(9.99)),
-    ("slots are decimal", lambda: slots.free_slots(Decimal("0.6"), Decimal(0), Decimal("0.2")) == 3, lambda: slots.free_slots(Decimal("0.9"), Decimal(0), Decimal("0.3")) == 3),
-    ("a slot is free while held < capacity", lambda: slots.free_slots(Decimal("2.3"), Decimal(1), Decimal(1)) == 1, lambda: slots.free_slots(Decimal("2.3"), Decimal(2), Decimal(1)) == 0),
+    (
+        "slots are decimal",
+        lambda: slots.free_slots(Decimal("0.6"), Decimal(0), Decimal("0.2")) == 3,
+        lambda: slots.free_slots(Decimal("0.9"), Decimal(0), Decimal("0.3")) == 3,
+    ),
+    (
+        "a slot is free while held < capacity",
+        lambda: slots.free_slots(Decimal("2.3"), Decimal(1), Decimal(1)) == 1,
+        lambda: slots.free_slots(Decimal("2.3"), Decimal(2), Decimal(1)) == 0,
+    ),
     ("current set-points reach the capacity", lambda: accepts_current(2.3), lambda: not accepts_current(2.31)),
     ("current set-points are not negative", lambda: accepts_current(0.0), lambda: not accepts_current(-0.01)),
     ("below a step a current mode starts in one go", lambda: len(charges_with(0.99)) == 2, lambda: charges_with(1.0)[1] == SetCurrent(1.0)),
     ("stepping goes on above a step", lambda: stepped(0, 1, 1) == (1.0,), lambda: stepped(0, 1.01, 1) == (1.0, 1.01)),
-    ("static ranges include their ends", lambda: safe(converter(ConverterMode.CHARGE, 380, 1.0)), lambda: not safe(converter(ConverterMode.CHARGE, 380.1, 1.0))),
-    ("a current may be off by the allowance", lambda: safe(converter(ConverterMode.CHARGE, 350, 1.125)), lambda: not safe(converter(ConverterMode.CHARGE, 350, 1.126))),
-    ("a reference may be off by the allowance", lambda: safe(converter(ConverterMode.VOLTAGE_REFERENCE, 354, 1.0)), lambda: not safe(converter(ConverterMode.VOLTAGE_REFERENCE, 354.1, 1.0))),
+    (
+        "static ranges include their ends",
+        lambda: safe(converter(ConverterMode.CHARGE, 380, 1.0)),
+        lambda: not safe(converter(ConverterMode.CHARGE, 380.1, 1.0)),
+    ),
+    (
+        "a current may be off by the allowance",
+        lambda: safe(converter(ConverterMode.CHARGE, 350, 1.125)),
+        lambda: not safe(converter(ConverterMode.CHARGE, 350, 1.126)),
+    ),
+    (
+        "a reference may be off by the allowance",
+        lambda: safe(converter(ConverterMode.VOLTAGE_REFERENCE, 354, 1.0)),
+        lambda: not safe(converter(ConverterMode.VOLTAGE_REFERENCE, 354.1, 1.0)),
+    ),
     ("a first deal starts below the forbidden band", lambda: may_start_at(289.9), lambda: not may_start_at(290)),
     ("a first deal starts above the forbidden band", lambda: may_start_at(310.1), lambda: not may_start_at(310)),
     ("a first deal starts up to range.min + 2 sep", lambda: may_start_at(320), lambda: not may_start_at(320.1)),
     ("resets up to the limit", lambda: resets_allowed(2), lambda: not resets_allowed(3)),
-    ("compensation within the drift", lambda: compensation.within(trim(), 1.03, 0.03), lambda: not compensation.within(trim(), 1.0301, 0.03)),
+    (
+        "compensation within the drift",
+        lambda: compensation.within(trim(), 1.03, 0.03),
+        lambda: not compensation.within(trim(), 1.0301, 0.03),
+    ),
     ("a giver ends below its limit", lambda: not ends(20, 50), lambda: ends(19.9, 50)),
     ("a taker ends above its limit", lambda: not ends(50, 95), lambda: ends(50, 95.1)),
     ("a deal ends at its time limit", lambda: not late(1542), lambda: late(1543)),
     ("admission up to the limit", lambda: admitted(2.0), lambda: not admitted(1.99)),
     ("a leak is more than the allowance", lambda: not leaks(0.25), lambda: leaks(0.2501)),
-    ("proof voltages: min + 3 sep to max - sep, without the present", lambda: authorisation.candidate_voltages_v(a_policy(), 350) == (330, 340, 360, 370), lambda: len(authorisation.candidate_voltages_v(a_policy(), 345)) == 5),
+    (
+        "proof voltages: min + 3 sep to max - sep, without the present",
+        lambda: authorisation.candidate_voltages_v(a_policy(), 350) == (330, 340, 360, 370),
+        lambda: len(authorisation.candidate_voltages_v(a_policy(), 345)) == 5,
+    ),
 ]
 
 
