@@ -111,7 +111,7 @@ class Node:
         await self.controller.start()
         self._spawn("controller", self.controller.run)
         self._spawn("errors", lambda: self.errors.run(self._react))
-        self._spawn("modes", self._record_modes)
+        self._spawn("modes", self._follow_board)
         self._spawn("role", self.role.run)
         self._spawn("user", self.user.run)
         _LOGGER.info("%s is up", self.unit_id)
@@ -150,9 +150,7 @@ class Node:
         await self.ledger.set_state("mode", {"mode": mode})
         await self.ledger.record_mode("local", mode, who, self.clock.now())
         self.local_mode = mode
-        if mode is OperationMode.STOP:
-            for deal in self.board.own_deals(self.unit_id):
-                await self.board.ask_to_stop(deal.deal_id, f"{self.unit_id}: {mode}")
+        self.board.wake()
 
     async def set_global_mode(self, mode: OperationMode, who: str) -> None:
         """Set the community's mode; every unit writes it down when it sees it."""
@@ -169,7 +167,8 @@ class Node:
         await self.ledger.record_scenario(scenario.to_json(), who, self.clock.now())
         self.settings.scenario = scenario
 
-    async def _record_modes(self) -> None:
+    async def _follow_board(self) -> None:
+        """Write mode changes down; end own deals that appear while this unit wants none."""
         changed = self.board.listen()
         seen: Json | None = None
         try:
@@ -179,6 +178,9 @@ class Node:
                     seen = value
                     who = f"{value.get('who')}: {value['reason']}" if value.get("reason") else str(value.get("who"))
                     await self.ledger.record_mode("global", str(value.get("mode")), who, self.clock.now())
+                reason = self._closing or (f"{self.unit_id}: {OperationMode.STOP}" if self.local_mode is OperationMode.STOP else "")
+                for deal in self.board.own_deals(self.unit_id) if reason else ():
+                    await self.board.ask_to_stop(deal.deal_id, reason)
                 await changed.wait()
                 changed.clear()
         finally:

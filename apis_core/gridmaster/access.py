@@ -5,7 +5,7 @@ from dataclasses import replace
 import logging
 import math
 
-from ..model.converter import Converter, Reading
+from ..model.converter import Converter, ConverterMode, Reading
 from ..model.deal import Deal, Side, SideEnergy
 from ..model.errors import ApisError, MessageError, NoAnswerError, StoreConflictError
 from ..model.modes import Command, CommandKind
@@ -37,6 +37,7 @@ class Access:
         self.readings: dict[str, Reading] = {}
         self.energy: dict[str, Mapping[str, SideEnergy]] = {}
         self.changed_s = -math.inf
+        self._maybe_on: set[str] = set()
 
     def members(self) -> frozenset[str]:
         """The units that belong to the community and can be reached."""
@@ -61,6 +62,13 @@ class Access:
 
         """
         await self._ask(unit_ids, {"status": False})
+
+    async def read_what_answers(self, *unit_ids: str) -> frozenset[str]:
+        """Fresh full readings of whoever gives one; those who did not."""
+        answers = await self.cluster.scatter(unit_ids, READ, {"status": False}, self.command_deadline_s())
+        for unit_id, answer in answers.items():
+            self._take(unit_id, answer)
+        return frozenset(unit_ids) - frozenset(answers)
 
     async def read_status(self, *unit_ids: str) -> None:
         """The same for mode and meters only.
@@ -90,6 +98,8 @@ class Access:
         deadline_s = self.command_deadline_s()
         command = replace(Command(kind, self._lease.epoch, deadline_s, reason=reason), **params)  # type: ignore[arg-type]
         self.changed_s = self.clock.monotonic()
+        if kind not in (CommandKind.WAIT, CommandKind.SCRAM):
+            self._maybe_on.add(unit_id)
         try:
             answer = await self.cluster.request(unit_id, COMMAND, command.to_json(), 2 * deadline_s)
         finally:
@@ -104,6 +114,8 @@ class Access:
                 known = self.readings.get(unit_id)
                 if known is None or received_s >= known.monotonic_s:
                     self.readings[unit_id] = Reading.from_json(answer["reading"], received_s)
+                    if received_s >= self.changed_s and self.readings[unit_id].converter.mode is ConverterMode.WAIT:
+                        self._maybe_on.discard(unit_id)
             self.energy[unit_id] = energy_from_json(answer.get("energy", {}))
         except (MessageError, TypeError, ValueError) as error:
             _LOGGER.warning("reading of %s was ignored: %s", unit_id, error)
@@ -113,6 +125,12 @@ class Access:
         converters = {unit_id: reading.converter for unit_id, reading in self.readings.items()}
         return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy)
 
+    def may_be_on(self, unit_id: str) -> bool:
+        """Whether a converter was last seen on, or was told to switch on and not seen off since."""
+        reading = self.readings.get(unit_id)
+        seen_on = reading is not None and reading.converter.mode is not ConverterMode.WAIT
+        return seen_on or unit_id in self._maybe_on
+
     def fresh_converters(self, unit_ids: Collection[str]) -> dict[str, Converter] | None:
         """The units' converters from readings young enough and taken after the last change of current; None if one lacks."""
         now_s = self.clock.monotonic()
@@ -120,7 +138,9 @@ class Access:
         found = {}
         for unit_id in unit_ids:
             reading = self.readings.get(unit_id)
-            if reading is None or now_s - reading.monotonic_s > limit_s or reading.monotonic_s < self.changed_s:
+            if reading is None or reading.converter.meter.grid_current_a is None:
+                return None
+            if now_s - reading.monotonic_s > limit_s or reading.monotonic_s < self.changed_s:
                 return None
             found[unit_id] = reading.converter
         return found

@@ -13,7 +13,11 @@ from .access import Access
 from .hand_over import hand_over
 
 _LOGGER = logging.getLogger(__name__)
-START = {ConverterMode.CHARGE: CommandKind.CHARGE, ConverterMode.DISCHARGE: CommandKind.DISCHARGE}
+START = {
+    ConverterMode.VOLTAGE_REFERENCE: CommandKind.VOLTAGE_REFERENCE,
+    ConverterMode.CHARGE: CommandKind.CHARGE,
+    ConverterMode.DISCHARGE: CommandKind.DISCHARGE,
+}
 
 
 class StepFailedError(ApisError):
@@ -67,13 +71,29 @@ def grants_refusal(access: Access, deal: Deal) -> str | None:
 async def _switch_on(access: Access, deal: Deal, plan: Activation) -> None:
     reason = f"deal {deal.deal_id}"
     if plan.hand_over is not None:
-        await hand_over(access, plan.hand_over, reason)
-    elif plan.mode is ConverterMode.VOLTAGE_REFERENCE:
-        await access.command(plan.unit_id, CommandKind.VOLTAGE_REFERENCE, reason)
-    elif plan.mode is not None:
-        await access.command(plan.unit_id, START[plan.mode], reason, grid_current_a=plan.current_a)
-    elif plan.current_a is not None:
-        await access.command(plan.unit_id, CommandKind.CURRENT, reason, grid_current_a=plan.current_a)
+        await hand_over(access, plan.hand_over, reason, deal.deal_id)
+        return
+    kind = CommandKind.CURRENT if plan.mode is None else START[plan.mode]
+    if plan.mode is None and plan.current_a is None:
+        return
+    try:
+        await access.command(plan.unit_id, kind, reason, grid_current_a=plan.current_a)
+    except ApisError:
+        # Whatever of it was carried out must not stay: the deal was never activated, nobody else would look after it.
+        await _take_back(access, deal, plan)
+        raise
+
+
+async def _take_back(access: Access, deal: Deal, plan: Activation) -> None:
+    reason = f"deal {deal.deal_id} was not activated"
+    try:
+        if plan.mode is not None:
+            await access.command(plan.unit_id, CommandKind.WAIT, reason)
+        else:
+            current_a = access.line().current_for_others_a(deal, plan.unit_id)
+            await access.command(plan.unit_id, CommandKind.CURRENT, reason, grid_current_a=current_a)
+    except ApisError as error:
+        _LOGGER.error("%s, and %s did not take it back: %s", reason, plan.unit_id, error)
 
 
 async def _activated(access: Access, deal: Deal, plan: Activation, line: Line) -> Deal:

@@ -74,63 +74,66 @@ async def _refresh_counters(access: Access, deal: Deal) -> None:
 async def depart(access: Access, deal: Deal) -> Deal:
     """Switch the master-side unit off, down to its other deals, or hand its voltage over; then the deal has ended.
 
+    A current-mode unit that does not follow is recorded and holds nobody up; a reference that does not is tried again.
+
     Raises:
         DangerError: if the line is left without what holds it.
         NotYetError: if the reference must hold on.
-        ApisError: if a unit did not follow.
+        ApisError: if the reference did not follow.
 
     """
-    await access.read(*deal.unit_ids)
     line = access.line()
     reference = line.reference_unit_id
-    if reference is not None and reference not in deal.unit_ids:
-        await access.read(reference)
-        line = access.line()
+    await access.read_what_answers(*{*deal.unit_ids, *([reference] if reference is not None else [])})
+    line = access.line()
     plan = plan_departure(deal, line)
     if isinstance(plan, Danger):
         raise DangerError(plan.reason)
-    reason = f"end of deal {deal.deal_id}"
+    reason, failure = f"end of deal {deal.deal_id}", None
     if plan.hand_over is not None:
         await hand_over(access, plan.hand_over, reason)
-    elif plan.current_a is not None:
-        await access.command(plan.unit_id, CommandKind.CURRENT, reason, grid_current_a=plan.current_a)
-    elif plan.command_wait:
-        if line.mode(plan.unit_id) is ConverterMode.VOLTAGE_REFERENCE:
-            await expect_all_others_off(access, plan.unit_id)
+    elif plan.command_wait and line.mode(plan.unit_id) is ConverterMode.VOLTAGE_REFERENCE:
+        await expect_all_others_off(access, plan.unit_id)
         await access.command(plan.unit_id, CommandKind.WAIT, reason)
-    return await _ended(access, deal, plan)
+    elif plan.command_wait or plan.current_a is not None:
+        kind = CommandKind.WAIT if plan.command_wait else CommandKind.CURRENT
+        try:
+            await access.command(plan.unit_id, kind, reason, grid_current_a=plan.current_a)
+        except ApisError as error:
+            failure = f"{plan.unit_id} did not follow the end: {error}"
+    return await _ended(access, deal, plan, failure)
 
 
-async def _ended(access: Access, deal: Deal, plan: Departure) -> Deal:
+async def _ended(access: Access, deal: Deal, plan: Departure, failure: str | None) -> Deal:
     if plan.new_master_id is not None:
         await access.update(plan.new_master_id, lambda d: d.changed(is_master=True))
     await _refresh_counters(access, deal)
     now = access.clock.now()
-    return await access.update(deal.deal_id, lambda d: d.changed(deactivate_time=now, is_master=False))
+    marks = [] if failure is None else [Mark(now, failure)]
+    return await access.update(deal.deal_id, lambda d: _marked(d.changed(deactivate_time=now, is_master=False), marks))
 
 
 async def expect_all_others_off(access: Access, reference: str) -> None:
-    """Nothing but a fresh reading in wait counts as off; a converter found on without a deal is ordered to wait.
+    """Nothing but a reading in wait counts as off; a converter found on without a deal is ordered to wait.
 
     Raises:
         NotYetError: if one is not known to be off.
 
     """
-    others = sorted(set(access.policy.member_unit_ids) - {reference})
     reachable = sorted(access.members() - {reference})
-    try:
-        await access.read(*reachable)
-    except ApisError as error:
-        raise NotYetError(f"{reference} holds the line: {error}") from error
+    silent = await access.read_what_answers(*reachable)
     line = access.line()
+    in_deals = {unit for deal in line.deals if deal.is_running for unit in deal.unit_ids}
     for unit_id in reachable:
         mode = line.mode(unit_id)
-        if mode is not None and mode.is_current_mode:
-            await access.command(unit_id, CommandKind.WAIT, "no deal: the line goes down")
-    # A unit that was never seen on this line has nothing on it; one that was seen active and is away may still be on.
-    doubtful = [unit_id for unit_id in others if unit_id not in reachable and access.line().mode(unit_id) not in (None, ConverterMode.WAIT)]
+        if unit_id in silent or mode is None or not mode.is_current_mode:
+            continue
+        if unit_id in in_deals:
+            raise NotYetError(f"{reference} holds the line: {unit_id} has a running deal")
+        await access.command(unit_id, CommandKind.WAIT, "no deal: the line goes down")
+    doubtful = sorted(unit for unit in set(access.policy.member_unit_ids) - {reference} if access.may_be_on(unit))
     if doubtful:
-        raise NotYetError(f"{reference} holds the line: {', '.join(doubtful)} may still be on and cannot be reached")
+        raise NotYetError(f"{reference} holds the line: {', '.join(doubtful)} may still be on and cannot be commanded")
 
 
 async def discard(access: Access, deal: Deal, reason: str) -> Deal:
@@ -166,9 +169,12 @@ async def scram(access: Access, reason: str) -> None:
         end = deal.deactivate_time or (now if deal.activate_time is not None else None)
         return deal.changed(scram_time=now, scram_reason=reason, stop_time=stop, deactivate_time=end, is_master=False)
 
-    for deal in line.deals:
-        await _refresh_counters(access, deal)
-        await access.update(deal.deal_id, change)
+    for deal in access.line().deals:
+        try:
+            await _refresh_counters(access, deal)
+            await access.update(deal.deal_id, change)
+        except ApisError as error:
+            _LOGGER.error("scram: deal %s: %s", deal.deal_id, error)
 
 
 async def _wait_all(access: Access, unit_ids: Collection[str], reason: str) -> None:

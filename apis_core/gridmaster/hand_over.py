@@ -1,10 +1,12 @@
 """Moving the line's voltage from one converter to another: droop, take over, let go, droop off (behaviour reference 4.9).
 
-The plan is in the store before the first command, so that whoever is Grid Master next can finish it.
+The plan is in the store before the first command. If anything goes wrong on the way, whoever is Grid Master next looks at
+what the two converters really do, and finishes it or takes it back.
 """
 
 from ..model.converter import ConverterMode
-from ..model.errors import ApisError
+from ..model.deal import Deal
+from ..model.errors import MessageError
 from ..model.modes import CommandKind
 from ..ports import Json
 from ..rules.reference import HandOver
@@ -13,37 +15,95 @@ from .access import Access
 KEY = "handOver"
 
 
-async def hand_over(access: Access, plan: HandOver, reason: str) -> None:
+async def hand_over(access: Access, plan: HandOver, reason: str, deal_id: str = "") -> None:
     """Carry the four steps out.
 
-    Both converters hold the voltage between the second and the third step, each with droop. If the new one does not take
-    over, the old one goes on alone.
+    Both converters hold the voltage between the second and the third step, each with droop. `deal_id` is the deal whose
+    activation moves the voltage, if that is why.
 
     Raises:
-        ApisError: if a step failed; the line has one reference then wherever a converter still answers.
+        ApisError: if a step failed; `finish` has to be called before anything else happens on the line.
 
     """
     store, old, new = access.cluster.store, plan.old_unit_id, plan.new_unit_id
-    await store.put(KEY, _record(plan))
+    await store.put(KEY, _record(plan, deal_id))
     await access.command(old, CommandKind.WILL_HAND_OVER, reason)
-    try:
-        await access.command(new, CommandKind.WILL_TAKE_OVER, reason, grid_voltage_v=plan.voltage_v)
-    except ApisError:
-        await access.command(old, CommandKind.DID_TAKE_OVER, f"{reason}: {new} did not take over")
-        await store.delete(KEY)
-        raise
-    mode = None if plan.old_mode is ConverterMode.WAIT else plan.old_mode
-    current_a = plan.old_current_a if mode is not None else None
-    await access.command(old, CommandKind.DID_HAND_OVER, reason, mode=mode, grid_current_a=current_a)
+    await access.command(new, CommandKind.WILL_TAKE_OVER, reason, grid_voltage_v=plan.voltage_v)
+    await _let_go(access, plan, reason)
     await access.command(new, CommandKind.DID_TAKE_OVER, reason)
     await store.delete(KEY)
 
 
-def _record(plan: HandOver) -> Json:
+async def _let_go(access: Access, plan: HandOver, reason: str) -> None:
+    mode = None if plan.old_mode is ConverterMode.WAIT else plan.old_mode
+    current_a = plan.old_current_a if mode is not None else None
+    await access.command(plan.old_unit_id, CommandKind.DID_HAND_OVER, reason, mode=mode, grid_current_a=current_a)
+
+
+async def finish(access: Access) -> None:
+    """Bring an interrupted hand-over to one reference: forward if the new one holds the voltage, else back.
+
+    Raises:
+        ApisError: if neither can be told or done now; the hand-over stays open and is looked at again.
+
+    """
+    entry = await access.cluster.store.get(KEY)
+    if entry is None or entry.value is None:
+        return
+    plan, deal_id = _plan(entry.value), str(entry.value.get("dealId", ""))
+    old, new, reason = plan.old_unit_id, plan.new_unit_id, "unfinished hand-over"
+    await access.read_what_answers(old, new)
+    line = access.line()
+    old_holds, new_holds = (line.mode(unit) is ConverterMode.VOLTAGE_REFERENCE for unit in (old, new))
+    if new_holds and old_holds:
+        await _let_go(access, plan, reason)
+    if new_holds:
+        await access.command(new, CommandKind.DID_TAKE_OVER, reason)
+        await _note_new_master(access, plan, deal_id)
+    elif old_holds:
+        await access.command(old, CommandKind.DID_TAKE_OVER, reason)
+    await access.cluster.store.delete(KEY)
+
+
+async def _note_new_master(access: Access, plan: HandOver, deal_id: str) -> None:
+    """The deals' records follow the voltage: the newest deal of the unit that holds it is the master deal."""
+    now = access.clock.now()
+    started = access.board.deal(deal_id) if deal_id else None
+    if started is not None and not started.is_ended and started.activate_time is None:
+        await access.update(deal_id, lambda d: d.changed(activate_time=now))
+    active = [deal for deal in access.line().deals if deal.is_active]
+    own = [deal for deal in active if plan.new_unit_id in deal.unit_ids]
+    master = max(own, key=_activated, default=None)
+    if master is not None:
+        await access.update(master.deal_id, lambda d: d.changed(is_master=True))
+        for deal in active:
+            if deal.is_master and deal.deal_id != master.deal_id:
+                await access.update(deal.deal_id, lambda d: d.changed(is_master=False))
+
+
+def _activated(deal: Deal) -> str:
+    return deal.activate_time.isoformat() if deal.activate_time is not None else ""
+
+
+def _record(plan: HandOver, deal_id: str) -> Json:
     return {
         "oldUnitId": plan.old_unit_id,
         "newUnitId": plan.new_unit_id,
         "voltageV": plan.voltage_v,
         "oldMode": plan.old_mode.name,
         "oldCurrentA": plan.old_current_a,
+        "dealId": deal_id,
     }
+
+
+def _plan(record: Json) -> HandOver:
+    try:
+        return HandOver(
+            str(record["oldUnitId"]),
+            str(record["newUnitId"]),
+            record["voltageV"],
+            ConverterMode[record["oldMode"]],
+            float(record["oldCurrentA"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MessageError(f"hand-over: {error!r} in {record!r:.200}") from error

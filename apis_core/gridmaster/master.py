@@ -11,7 +11,7 @@ import logging
 
 from ..model.converter import ConverterMode
 from ..model.deal import Deal, Side
-from ..model.errors import ApisError, Category, ClusterError, ErrorReport, Extent, Level
+from ..model.errors import ApisError, Category, ErrorReport, Extent, Level
 from ..model.modes import CommandKind
 from ..rules import energy, global_safety, lifecycle, optimisation
 from ..rules.findings import judged
@@ -22,11 +22,12 @@ from ..rules.reference import Never, NotNow
 from ..rules.schedule import next_pass_s
 from ..unit.board import ALERT, MODE
 from ..waiting import wait_for
-from . import beginnings, endings
+from . import beginnings, endings, hand_over
 from .access import Access, DealGoneError
 
 _LOGGER = logging.getLogger(__name__)
-DEPARTURE_ATTEMPTS = 3
+# Steps by which a deal leaves the line: they go on while another deal cannot finish its transition.
+ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 
 
 class GridMaster:
@@ -41,7 +42,9 @@ class GridMaster:
         self._strikes: frozenset[str] = frozenset()
         self._checked_s = float("-inf")
         self._failed: dict[str, str] = {}
-        self._attempts: dict[str, int] = {}
+        self._told: dict[str, str] = {}
+        self._looking: asyncio.Task[bool] | None = None
+        self._emergency = False
         self._ramps: dict[str, tuple[float, float]] = {}
         self._due_s: dict[str, float] = {}
         self._running: frozenset[str] = frozenset()
@@ -64,7 +67,10 @@ class GridMaster:
         policy, clock = self._access.policy, self._access.clock
         while True:
             await clock.sleep(clock.period(policy.data_collection_period_s))
-            await self.watch_once()
+            try:
+                await self.watch_once()
+            except ApisError as error:
+                self._warn(f"a look at the line failed: {error}")
 
     async def watch_once(self) -> None:
         """One cycle: collect, count, check."""
@@ -83,45 +89,69 @@ class GridMaster:
         """Transitions, one at a time."""
         access = self._access
         while True:
+            begun_s = access.clock.monotonic()
             async with self.turn:
-                again = await self._pass()
-            now_s = access.clock.monotonic()
+                again = await self._interruptible_pass()
             if again:
                 await asyncio.sleep(0)
                 continue
             period_s = access.clock.period(access.policy.main_loop_period_s)
-            await wait_for(access.clock, next_pass_s(now_s, period_s, self._due_s.values()), self._wake)
+            # What was due when the look began and is still there could not be served: it waits for the next event or period.
+            ahead = [due_s for due_s in self._due_s.values() if due_s > begun_s]
+            await wait_for(access.clock, next_pass_s(begun_s, period_s, ahead), self._wake)
+
+    async def _interruptible_pass(self) -> bool:
+        """One look; cut short where an emergency takes over the line."""
+        self._looking = asyncio.create_task(self._pass())
+        try:
+            return await self._looking
+        except asyncio.CancelledError:
+            if not self._emergency:
+                raise
+            return True
+        finally:
+            self._looking = None
 
     async def _pass(self) -> bool:
         """One look at all deals; whether something was done, so that another look is due at once."""
+        if self._access.board.value(hand_over.KEY) is not None:
+            await hand_over.finish(self._access)
         deals = self._access.board.deals()
         self._due_s = {key: due for key, due in self._due_s.items() if any(d.deal_id == key for d in deals)}
         must_end = self._must_end(deals)
         ordered = lifecycle.order(deals, must_end, self._access.policy.large_capacity_unit_ids)
+        line_is_taken = False
         for deal in ordered:
             others = [d for d in deals if d.deal_id != deal.deal_id]
             step = lifecycle.next_step(deal, others, must_end=deal.deal_id in must_end)
+            if line_is_taken and step not in ENDINGS:
+                continue
             try:
                 if await self._do(deal, step, must_end.get(deal.deal_id)):
                     return True
             except endings.NotYetError as error:
-                _LOGGER.warning("deal %s: %s", deal.deal_id, error)
-                self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
-                return False
+                self._hold_line(deal, str(error))
             except beginnings.DangerError as error:
-                await self._react(Category.HARDWARE, Level.ERROR, str(error))
+                danger = ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.ERROR, str(error))
+                await self._follow(danger)
                 return True
             except DealGoneError:
                 return True
-            except ClusterError as error:
-                return self._failed_step(deal, step, str(error))
             except ApisError as error:
-                return self._failed_step(deal, step, str(error))
-            if deal.is_in_transition:
-                # It holds the line until its next look.
-                return False
-        await self._optimise_voltage(deals)
+                if self._failed_step(deal, step, str(error)):
+                    return True
+            # A deal in transition holds the line until its next look; others may end meanwhile, none may begin.
+            line_is_taken |= deal.is_in_transition
+        if not line_is_taken:
+            await self._optimise_voltage(deals)
         return False
+
+    def _hold_line(self, deal: Deal, reason: str) -> None:
+        """The reference stays on because something may still be: people are told, once."""
+        self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
+        if self._told.get(deal.deal_id) != reason:
+            self._told[deal.deal_id] = reason
+            self._warn(f"deal {deal.deal_id}: {reason}")
 
     def _must_end(self, deals: tuple[Deal, ...]) -> dict[str, str]:
         """Deals that end now, with the reason."""
@@ -131,7 +161,7 @@ class GridMaster:
         for deal in deals:
             if deals_must_end(access.board.mode):
                 reasons.setdefault(deal.deal_id, str(access.board.mode))
-            elif deal.is_started:
+            elif deal.is_started and deal.cumulate_amount_wh < deal.amount_wh:
                 reason = lifecycle.end_reason(deal, charges, access.policy, access.clock.now())
                 if reason is not None:
                     reasons.setdefault(deal.deal_id, reason)
@@ -144,9 +174,11 @@ class GridMaster:
             case Step.DISPOSE:
                 return await self._dispose(deal)
             case Step.DEACTIVATE:
-                await self._depart(deal)
+                await endings.depart(access, deal)
+                self._due_s.pop(deal.deal_id, None)
             case Step.STOP:
                 await endings.stop(access, deal, reason or "asked")
+                self._due_s.pop(deal.deal_id, None)
             case Step.ACTIVATE:
                 return await self._activate(deal)
             case Step.CHECK_RAMP_UP:
@@ -204,6 +236,7 @@ class GridMaster:
             self._predict(deal)
             return False
         await endings.stop(access, deal, None)
+        self._due_s.pop(deal.deal_id, None)
         return True
 
     def _predict(self, deal: Deal) -> None:
@@ -224,44 +257,29 @@ class GridMaster:
             self._due_s[deal.deal_id] = reading.monotonic_s + seconds
             self._wake.set()
 
-    async def _depart(self, deal: Deal) -> None:
-        try:
-            await endings.depart(self._access, deal)
-        except endings.NotYetError, beginnings.DangerError, DealGoneError:
-            raise
-        except ApisError as error:
-            attempts = self._attempts[deal.deal_id] = self._attempts.get(deal.deal_id, 0) + 1
-            if attempts < DEPARTURE_ATTEMPTS:
-                raise
-            await self._give_up(deal, str(error))
-
-    async def _give_up(self, deal: Deal, reason: str) -> None:
-        """The deal ends although its master side did not follow; the unit is reported, others go on."""
-        text = f"deal {deal.deal_id} ended, but its converters did not follow: {reason}"
-        self._report(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.WARN, text))
-        now = self._access.clock.now()
-        await self._access.update(deal.deal_id, lambda d: d.changed(deactivate_time=now, is_master=False))
-
     async def _dispose(self, deal: Deal) -> bool:
         if self._due_s.get(deal.deal_id, 0.0) > self._access.clock.monotonic():
             return False
         if await self._access.dispose(deal):
             _LOGGER.info("deal %s ended with %.2f of %d Wh", deal.deal_id, deal.cumulate_amount_wh, deal.amount_wh)
-            for memory in (self._failed, self._attempts, self._ramps, self._due_s):
+            for memory in (self._failed, self._told, self._ramps, self._due_s):
                 memory.pop(deal.deal_id, None)
             return True
         self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
         return False
 
     def _failed_step(self, deal: Deal, step: Step, reason: str) -> bool:
-        """Remember why a deal cannot go on; it is ended in order at the next look."""
-        _LOGGER.warning("deal %s: %s failed: %s", deal.deal_id, step, reason)
-        self._report(
-            ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.WARN, f"deal {deal.deal_id}: {step} failed: {reason}")
-        )
+        """Remember why a deal cannot go on, so that it is ended in order at the next look; whether that is due at once."""
+        if self._told.get(deal.deal_id) != reason:
+            self._told[deal.deal_id] = reason
+            self._warn(f"deal {deal.deal_id}: {step} failed: {reason}")
         self._failed.setdefault(deal.deal_id, reason)
         self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s / 5
-        return step not in (Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
+        return step not in ENDINGS
+
+    def _warn(self, message: str) -> None:
+        _LOGGER.warning(message)
+        self._report(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.WARN, message))
 
     async def _check_line(self) -> None:
         """The leak check, on complete sets taken after the last change, a period apart, and never across a transition."""
@@ -275,35 +293,45 @@ class GridMaster:
         converters = access.fresh_converters(possibly_on | {unit for deal in deals if deal.is_active for unit in deal.unit_ids})
         period_s = access.clock.period(access.policy.data_acquisition_period_s)
         now_s = access.clock.monotonic()
-        if converters is None or now_s - self._checked_s < period_s:
+        if converters is None:
+            silent = sorted(unit for unit in possibly_on if access.fresh_converters([unit]) is None)
+            if silent and self._told.get("leak check") != str(silent):
+                self._told["leak check"] = str(silent)
+                self._warn(f"no leak check: {', '.join(silent)} may be on and has not been read")
+            return
+        if now_s - self._checked_s < period_s:
             return
         self._checked_s = now_s
         findings = global_safety.check(deals, converters, access.policy)
         reports, self._strikes = judged(findings, self._strikes, self._unit_id, Extent.GLOBAL)
-        for report in reports:
-            await self.react(report)
-
-    async def _react(self, category: Category, level: Level, message: str) -> None:
-        await self.react(ErrorReport(self._unit_id, category, Extent.GLOBAL, level, message))
+        for item in reports:
+            await self.react(item)
 
     async def react(self, report: ErrorReport) -> None:
-        """What follows a global error (rules/reactions)."""
+        """What follows a global error (rules/reactions); an emergency takes the line from whatever is being done."""
+        if Reaction.SCRAM in reactions(report) and self._looking is not None:
+            self._emergency = True
+            self._looking.cancel()
+        async with self.turn:
+            self._emergency = False
+            await self._follow(report)
+
+    async def _follow(self, report: ErrorReport) -> None:
+        """The reactions themselves; the caller has the turn."""
         access, store = self._access, self._access.cluster.store
         self._report(report)
-        for reaction in reactions(report):
-            match reaction:
-                case Reaction.SCRAM:
-                    await endings.scram(access, str(report))
-                case Reaction.LATCH_STOP | Reaction.END_ALL_DEALS:
-                    await store.put(MODE, {"mode": "stop", "who": report.unit_id, "reason": report.message})
-                case Reaction.NO_NEW_DEALS:
-                    self._alert_until_s = access.clock.wall() + access.policy.grid_master_error_sustaining_s
-                    await store.put(ALERT, {"reason": report.message, "unitId": report.unit_id})
-                case Reaction.END_NAMED_UNITS_DEALS:
-                    for deal in access.board.own_deals(report.unit_id):
-                        await access.board.ask_to_stop(deal.deal_id, report.message)
-                case _:
-                    pass
+        wanted = reactions(report)
+        if Reaction.LATCH_STOP in wanted:
+            # First of all: nothing new begins, whatever comes of the rest.
+            await store.put(MODE, {"mode": "stop", "who": report.unit_id, "reason": report.message})
+        if Reaction.SCRAM in wanted:
+            await endings.scram(access, str(report))
+        if Reaction.NO_NEW_DEALS in wanted:
+            self._alert_until_s = access.clock.wall() + access.policy.grid_master_error_sustaining_s
+            await store.put(ALERT, {"reason": report.message, "unitId": report.unit_id})
+        if Reaction.END_NAMED_UNITS_DEALS in wanted:
+            for deal in access.board.own_deals(report.unit_id):
+                await access.board.ask_to_stop(deal.deal_id, report.message)
 
     async def _lift_alert(self) -> None:
         if self._access.board.alert is not None and self._access.clock.wall() >= self._alert_until_s:
@@ -315,8 +343,11 @@ class GridMaster:
         running = frozenset(deal.deal_id for deal in deals if deal.is_running)
         if not access.policy.voltage_optimisation_enabled or running == self._running:
             return
-        self._running = running
         voltage_v = optimisation.efficient_grid_voltage_v(deals, access.policy)
         reference = access.line().reference_unit_id
         if voltage_v is not None and reference is not None:
-            await access.command(reference, CommandKind.VOLTAGE, "line voltage", grid_voltage_v=voltage_v)
+            try:
+                await access.command(reference, CommandKind.VOLTAGE, "line voltage", grid_voltage_v=voltage_v)
+            except ApisError as error:
+                self._warn(f"{reference} did not move the line voltage to {voltage_v:g} V: {error}")
+        self._running = running

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from ..model.converter import Converter
+from ..model.converter import Converter, ConverterMode
 from ..model.deal import Deal
 from ..model.policy import Policy
 from .findings import Finding
@@ -23,7 +23,8 @@ def units_of_running_deals(deals: tuple[Deal, ...]) -> tuple[str, ...]:
 
 
 def _leak(deals: tuple[Deal, ...], converters: Mapping[str, Converter], policy: Policy) -> Iterator[Finding]:
-    units = units_of_running_deals(deals)
+    on = {unit for unit, converter in converters.items() if converter.mode is not ConverterMode.WAIT}
+    units = sorted({*units_of_running_deals(deals), *on})
     total_a = sum(_current_a(converters, unit) for unit in units)
     allowance_a = policy.leak_allowance_per_unit_a * len(units)
     if abs(total_a) > allowance_a:

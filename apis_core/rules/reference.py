@@ -267,7 +267,7 @@ def plan_departure(deal: Deal, line: Line) -> Departure | Danger:
     active = tuple(d for d in line.deals if d.is_active and d.deal_id != deal.deal_id)
     own = line.others(deal, unit)
     mode = line.mode(unit)
-    if deal.is_master and active:
+    if active and (deal.is_master or (mode is ConverterMode.VOLTAGE_REFERENCE and not own)):
         return _pass_on(deal, line, active, own, unit)
     if mode is ConverterMode.WAIT:
         return Departure(unit)
@@ -281,6 +281,9 @@ def plan_departure(deal: Deal, line: Line) -> Departure | Danger:
 def _pass_on(deal: Deal, line: Line, active: tuple[Deal, ...], own: tuple[Deal, ...], unit: str) -> Departure | Danger:
     """The master deal leaves, others go on: choose the next master deal and move the voltage if it must move."""
     master, reference = next_master(line, active)
+    if line.mode(unit) is not ConverterMode.VOLTAGE_REFERENCE and line.reference_unit_id in {u for d in active for u in d.unit_ids}:
+        # Somebody else holds the voltage already: only the record has to follow.
+        return Departure(unit, command_wait=not own, new_master_id=master.deal_id)
     if line.mode(unit) is ConverterMode.WAIT:
         # The reference is gone already: whoever is on has nothing to hold on to.
         return Danger(f"{unit} held the voltage and waits, while {len(active)} deals go on")

@@ -50,6 +50,10 @@ class Board:
         elif entry.key.startswith(DEAL):
             for unit_id in (entry.value.get("chargeUnitId"), entry.value.get("dischargeUnitId")):
                 self._by_unit.setdefault(str(unit_id), set()).add(entry.key)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let every listener look again."""
         for listener in self._listeners:
             listener.set()
 

@@ -169,6 +169,8 @@ class Controller:
 
         """
         await self._admit(command.epoch)
+        if command.kind is CommandKind.SCRAM:
+            self._generation += 1
         deadline_s = self._clock.wall() + command.deadline_s
         return await self._run_sequence(command, deadline_s, self._generation)
 

@@ -1,0 +1,5 @@
+"""`python -m apis_core` is `apis`."""
+
+from .cli import main
+
+main()
