@@ -240,6 +240,7 @@ async def _reload_files(community: LocalCommunity, setups: Sequence[UnitSetup]) 
             stamps.update({path: _stamp(path) for path in changed})
             if changed:
                 await _reload(community, setup)
+                community.reloaded.set()
 
 
 def _files(setup: UnitSetup) -> tuple[Path, ...]:

@@ -72,6 +72,7 @@ class LocalCommunity:
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self.grid_master_changes = 0
         self.dead: set[str] = set()
+        self.reloaded = asyncio.Event()
         self._board = Board(nodes[0].cluster.store, nodes[0].settings.policy.operation_mode)
         self._subscribers: list[asyncio.Queue[Event]] = []
         self._observers: list[Callable[[], None]] = []

@@ -25,6 +25,7 @@ START = datetime(2020, 6, 15, 9)  # noqa: DTZ001 - the emulated houses' local ti
 GIVER_PCT, TAKER_PCT = (97.0, 94.0), (45.0, 52.0)
 GIVER_KW, TAKER_KW = 5.0, 1.0
 LOAD_SCALE = 0.4
+DRAIN_LIMIT_S, SETTLE_S = 20, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +161,11 @@ async def _cut(fault: Fault, community: LocalCommunity, world: World) -> None:
 async def _drain(community: LocalCommunity, show: Show) -> None:
     """End all deals in order and wait until every ledger has them."""
     await community.set_mode(OperationMode.STOP, None, "demo")
-    for _ in range(200):
+    for step in range(DRAIN_LIMIT_S * 10):
         show(community)
-        if not community.board.deals():
+        left = community.board.deals()
+        # What has ended leaves the store once both ledgers have it; a dead unit's never has.
+        if not left or (step > SETTLE_S * 10 and all(deal.is_ended for deal in left)):
             return
         await asyncio.sleep(0.1)
 
@@ -227,6 +230,10 @@ def policy_for(units: int) -> Policy:
         charge_unit_upper_limit_pct=95,
         house_keeping_period_s=5.0,
         grid_master_selection="anywhere",
+        # The devices are in this very process: one that does not answer at once will not answer later.
+        request_timeout_s=1.0,
+        request_limit=2,
+        stop_me_timeout_s=15.0,
     )
 
 

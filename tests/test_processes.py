@@ -1,15 +1,18 @@
 """Real processes on loopback: the demo, the emulator, nodes, and the command line that speaks to them."""
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator, Callable, Iterator
 import contextlib
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -18,13 +21,23 @@ import pytest
 import sqlalchemy as sa
 
 from apis_core import app
+from apis_core.community import LocalCommunity
 from apis_core.ledger import schema
 from apis_core.ledger.database import sqlite_url
 from apis_core.model.deal import Deal
-from tests.model.test_files import CONFIG, change, scenario_json, write
+from tests.builders import scenario_json
+from tests.model.test_files import CONFIG, change, write
 
 APIS = [sys.executable, "-m", "apis_core"]
 ROOT = Path(__file__).parents[1]
+# Compiled modules are kept for the run, so that only the first process compiles them.
+CACHE = tempfile.mkdtemp(prefix="apis-pycache-")
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | {
+    "COLUMNS": "200",
+    "NO_COLOR": "1",
+    "PYTHONPYCACHEPREFIX": CACHE,
+}
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 
 def a_port() -> int:
@@ -34,16 +47,13 @@ def a_port() -> int:
 
 
 def apis(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run([*APIS, *arguments], capture_output=True, text=True, timeout=timeout, cwd=ROOT, env=environment, check=False)
+    return subprocess.run([*APIS, *arguments], capture_output=True, text=True, timeout=timeout, cwd=ROOT, env=ENVIRONMENT, check=False)
 
 
 @contextlib.contextmanager
 def running(*arguments: str, until: str) -> Iterator[subprocess.Popen[str]]:
     """A process that is ended when the block is left; entered once it has printed `until`."""
-    process = subprocess.Popen(
-        [*APIS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env={**os.environ, "COLUMNS": "200"}
-    )
+    process = subprocess.Popen([*APIS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=ENVIRONMENT)
     assert process.stdout is not None
     try:
         lines = []
@@ -125,8 +135,8 @@ def test_the_demo_drains_at_ctrl_c(tmp_path: Path) -> None:
 
 def test_a_cut_driver_and_a_killed_node_do_not_end_the_demo(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    faults = ("--fault", "driver:E002@4", "--fault", "node:E003@5", "--fault", "node:master@6")
-    result = apis("demo", "--units", "4", "--duration", "8", "--json", str(out), *faults, timeout=120)
+    faults = ("--fault", "driver:E002@4", "--fault", "node:master@5")
+    result = apis("demo", "--units", "4", "--duration", "8", "--json", str(out), *faults, timeout=240)
     assert result.returncode == 0, result.stderr
     record = json.loads(out.read_text())
     assert sum(not unit["alive"] for unit in record["units"].values()) >= 1
@@ -184,10 +194,8 @@ def test_a_changed_scenario_file_is_taken_over_and_a_bad_one_is_not(tmp_path: Pa
             for content, price in (("{", 10.0), (json.dumps({**scenario_json(7.0), "refreshingPeriodMsec": 100}), 7.0)):
                 path.write_text(content)
                 os.utime(path, (time.time() + price, time.time() + price))
-                async with asyncio.timeout(20):
-                    while price == 7.0 and node.settings.scenario == setups[0].files.scenario:  # type: ignore[union-attr]
-                        await asyncio.sleep(0.05)
-                await asyncio.sleep(0.3 if price == 10.0 else 0)
+                await community.reloaded.wait()
+                community.reloaded.clear()
                 found = node.settings.scenario.bands[0].accepts["excess"]
                 assert [condition.point_per_wh for condition in found.values()] == [price]
 
@@ -196,21 +204,20 @@ def test_a_changed_scenario_file_is_taken_over_and_a_bad_one_is_not(tmp_path: Pa
 
 
 @pytest.fixture
-async def community() -> AsyncIterator[tuple[app.LocalCommunity, str]]:
+async def community(tmp_path: Path) -> AsyncIterator[tuple[LocalCommunity, str]]:
     from apis_core.demo import hardware, policy_for, scenario
     from apis_core.server.endpoint import serve
 
     options = app.EmulatorOptions(units=2, port=0, acceleration=60)
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"apis-test-{a_port()}"
     async with app.open_emulator(options) as (_, port):
         setups = app.demo_setups(2, port, policy_for(2), hardware(), scenario())
-        async with app.open_community(setups, folder) as community:
+        async with app.open_community(setups, tmp_path) as community:
             runner = await serve(community, "127.0.0.1", 0)
             yield community, f"http://127.0.0.1:{runner.addresses[0][1]}"
             await runner.cleanup()
 
 
-async def test_the_endpoint_answers_to_this_machine_only_and_refuses_what_is_wrong(community: tuple[app.LocalCommunity, str]) -> None:
+async def test_the_endpoint_answers_to_this_machine_only_and_refuses_what_is_wrong(community: tuple[LocalCommunity, str]) -> None:
     _, url = community
     good = {"from": "E001", "to": "E002", "energyWh": 5}
     async with aiohttp.ClientSession() as session:
@@ -235,9 +242,8 @@ async def test_the_endpoint_answers_to_this_machine_only_and_refuses_what_is_wro
             {**good, "pointPerWh": "nan"},
         ):
             assert (await status("POST", "/deals", body))[0] == 400, body
-        assert await status("POST", "/deals", {**good, "energyWh": 100000}) == (
-            409, '{"error":"mediator.confirm: ' if False else (await status("POST", "/deals", {**good, "energyWh": 100000}))[1],
-        )  # fmt: skip
+        code, text = await status("POST", "/deals", {**good, "energyWh": 100000})
+        assert (code, "more than the battery holds" in text) == (409, True)
         assert (await status("POST", "/deals", {**good, "to": "E009"}))[0] == 409
         assert (await status("PUT", "/mode", {"mode": "party"}))[0] == 400
         assert (await status("PUT", "/mode", {"mode": None}))[0] == 409
@@ -252,11 +258,12 @@ async def test_the_endpoint_answers_to_this_machine_only_and_refuses_what_is_wro
         assert (await status("GET", "/deals?from=0001-01-01T00:00:00%2B05:00"))[0] == 400
 
 
-async def test_a_remote_community_is_the_same_as_a_local_one(community: tuple[app.LocalCommunity, str]) -> None:
+async def test_a_remote_community_is_the_same_as_a_local_one(community: tuple[LocalCommunity, str]) -> None:
     from apis_core.model.errors import CommandRefusedError
     from apis_core.model.modes import Command, CommandKind, OperationMode
     from apis_core.model.scenario import Scenario
     from apis_core.server.client import RemoteCommunity
+    from apis_core.unit.mediator import wait_until as until
 
     local, url = community
     remote = RemoteCommunity.connect(url)
@@ -276,8 +283,7 @@ async def test_a_remote_community_is_the_same_as_a_local_one(community: tuple[ap
     assert [d.deal_id for d in (await remote.snapshot()).deals] == [deal.deal_id]
     await remote.stop_deal(deal.deal_id, "test")
     async with asyncio.timeout(30):
-        while not (await remote.deals())[0].is_ended:
-            await asyncio.sleep(0.1)
+        await until(local.board, lambda: all(d.is_ended for d in local.board.deals()))
     with pytest.raises(CommandRefusedError, match="no such deal"):
         await remote.stop_deal(deal.deal_id, "test")
     assert await remote.deals(unit_id="E002") == await local.deals(unit_id="E002")
@@ -292,7 +298,7 @@ async def test_a_remote_community_is_the_same_as_a_local_one(community: tuple[ap
         (("demo", "--fault", "cosmic:ray"), "--fault: found cosmic:ray, expected driver:UNIT@SECONDS"),
         (("demo", "--scenario", "/nowhere.yaml"), "/nowhere.yaml: found No such file"),
         (("emulator", "--load", "/nowhere.csv"), "/nowhere.csv"),
-        (("emulator", "--units", "0"), "0 is not in the range"),
+        (("emulator", "--units", "0"), "greater than or equal to 1"),
         (("deals", "--from", "soon"), "--from: found 'soon', expected a day or time"),
         (("mode", "global", "party"), "mode: found 'party', expected one of autonomous"),
     ],

@@ -131,16 +131,20 @@ class Access:
         seen_on = reading is not None and reading.converter.mode is not ConverterMode.WAIT
         return seen_on or unit_id in self._maybe_on
 
+    def is_stale(self, unit_id: str) -> bool:
+        """Whether a unit's last reading is too old to decide by: two acquisition periods, at least 2 s."""
+        reading = self.readings.get(unit_id)
+        limit_s = max(2 * self.clock.period(self.policy.data_acquisition_period_s), 2.0)
+        return reading is None or self.clock.monotonic() - reading.monotonic_s > limit_s
+
     def fresh_converters(self, unit_ids: Collection[str]) -> dict[str, Converter] | None:
         """The units' converters from readings young enough and taken after the last change of current; None if one lacks."""
-        now_s = self.clock.monotonic()
-        limit_s = max(2 * self.clock.period(self.policy.data_acquisition_period_s), 2.0)
         found = {}
         for unit_id in unit_ids:
             reading = self.readings.get(unit_id)
             if reading is None or reading.converter.meter.grid_current_a is None:
                 return None
-            if now_s - reading.monotonic_s > limit_s or reading.monotonic_s < self.changed_s:
+            if self.is_stale(unit_id) or reading.monotonic_s < self.changed_s:
                 return None
             found[unit_id] = reading.converter
         return found

@@ -294,7 +294,7 @@ class GridMaster:
         period_s = access.clock.period(access.policy.data_acquisition_period_s)
         now_s = access.clock.monotonic()
         if converters is None:
-            silent = sorted(unit for unit in possibly_on if access.fresh_converters([unit]) is None)
+            silent = sorted(unit for unit in possibly_on if access.is_stale(unit))
             if silent and self._told.get("leak check") != str(silent):
                 self._told["leak check"] = str(silent)
                 self._warn(f"no leak check: {', '.join(silent)} may be on and has not been read")

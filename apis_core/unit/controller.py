@@ -203,7 +203,10 @@ class Controller:
             actions = sequences.plan(command, self.converter, self._settings.policy, self._settings.hardware, self._rng)
             if command.kind in _SUSPENDING:
                 self._suspended = True
+            silent = False
             for i, action in enumerate(actions):
+                if silent and i < len(actions) - 1:
+                    continue
                 try:
                     await self._perform(action, lambda: self._still_right(command, deadline_s, generation))
                 except DriverError as error:
@@ -211,6 +214,7 @@ class Controller:
                         self._fault(f"{command.kind}: {error}", Level.WARN if isinstance(action, sequences.Checkpoint) else Level.ERROR)
                         raise
                     self._fault(f"{command.kind}: {error}; wait is sent all the same", Level.WARN)
+                    silent = True
             if command.kind in _RESUMING:
                 self._suspended = False
             self._commanded_s = self._clock.monotonic()
