@@ -175,8 +175,11 @@ async def open_community(setups: Sequence[UnitSetup], data_dir: Path, *, seed: i
                     )
                 )
             community = LocalCommunity(tuple(nodes), clock)
+            stamps = {path: _stamp(path) for setup in setups if setup.files is not None for path in _files(setup)}
             await community.start()
-            tasks = [asyncio.create_task(work) for work in (_reload_files(community, setups), _keep_following(session, setups[0], clock))]
+            tasks = [
+                asyncio.create_task(work) for work in (_reload_files(community, setups, stamps), _keep_following(session, setups[0], clock))
+            ]
             try:
                 yield community
             finally:
@@ -224,13 +227,9 @@ async def _keep_following(session: aiohttp.ClientSession, setup: UnitSetup, cloc
         clock.follow(now, acceleration)
 
 
-async def _reload_files(community: LocalCommunity, setups: Sequence[UnitSetup]) -> None:
+async def _reload_files(community: LocalCommunity, setups: Sequence[UnitSetup], stamps: dict[Path, float]) -> None:
     """Take over a changed scenario or hardware file; one with problems is reported and changes nothing."""
     watched = [setup for setup in setups if setup.files is not None]
-    stamps: dict[Path, float] = {}
-    for setup in watched:
-        for path in _files(setup):
-            stamps[path] = _stamp(path)
     if not watched:
         return
     while True:
