@@ -275,6 +275,7 @@ class Node:
 
     async def _on_record(self, _sender: str, message: Json) -> Json:
         deal = Deal.from_json(message.get("deal", {}))
+        self.mediator.release(deal.negotiation_id)
         deal = self._with_own_counters(deal)
         await self.ledger.record_deal(deal, self.controller.account_json())
         if self._deal_log_format is not None and deal_log.worth_logging(deal):

@@ -5,7 +5,7 @@ running deals on 50 ms drivers takes under 1 s; a node process with one unit sta
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 import contextlib
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from apis_core.emulator.server import World
 from apis_core.ledger.database import LedgerDatabase, sqlite_url
 from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger
 from apis_core.model.modes import OperationMode
+from apis_core.model.negotiation import Offer
 from apis_core.model.policy import Policy
 from apis_core.node import Node
 from apis_core.ports import DeviceRequest
@@ -89,7 +89,7 @@ async def start() -> None:
             await wait_until(community.board, lambda: community.board.mode is OperationMode.AUTONOMOUS)
             begun = time.perf_counter()
             while await community.nodes["E001"].user.look() is not None:
-                await asyncio.sleep(0)  # the unit has not seen the mode yet
+                await wait_until(community.nodes["E001"].board, lambda: community.nodes["E001"].board.mode is OperationMode.AUTONOMOUS)
             await made.started(1)
             taken.append(time.perf_counter() - begun)
             await community.set_mode(OperationMode.STOP, None, "bench")
@@ -137,10 +137,14 @@ async def negotiate() -> None:
     async with bench(100, house_keeping_period_s=3600.0) as made:
         community = made.community
         node = community.nodes["E001"]
+        for member in community.nodes.values():
+            member.settings.hardware = replace(member.settings.hardware, grid_current_capacity_a=100.0)
         await community.set_mode(OperationMode.AUTONOMOUS, None, "bench")
         await wait_until(community.board, lambda: community.board.mode is OperationMode.AUTONOMOUS)
         standing = node.user.standing()
+        assert isinstance(standing, demand.Standing)
         offer = demand.request(node.settings.scenario, standing, node.settings.policy, node.settings.hardware)
+        assert isinstance(offer, Offer)
         count = 50
         begun = time.perf_counter()
         for _ in range(count):
@@ -165,7 +169,7 @@ async def process() -> None:
         policy = units[0] / "policy.json"
         policy.write_text(policy.read_text().replace('"E001", "E002", "E003", "E004"', '"E001"'))
         arguments = ("node", "--config", str(units[0]), "--data-dir", str(folder / "data"), "--port", str(a_port()))
-        idle = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        idle = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(600)")
         with running(*arguments, until="endpoint http") as node:
             await asyncio.sleep(10)
             before, begun = _cpu_s(node.pid), time.perf_counter()
@@ -173,7 +177,7 @@ async def process() -> None:
             share = (_cpu_s(node.pid) - before) / (time.perf_counter() - begun)
             memory, bare = _resident_mb(node.pid), _resident_mb(idle.pid)
         idle.kill()
-        idle.wait()
+        await idle.wait()
     print(f"process   {memory:.0f} MB (target 80, a bare interpreter has {bare:.0f}), {share:.2%} of a core (target 0.5 %)")
 
 
@@ -186,13 +190,13 @@ def _resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-ALL: dict[str, Callable[[], Awaitable[None]]] = {"start": start, "cycle": cycle, "negotiate": negotiate, "process": process}
+ALL: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"start": start, "cycle": cycle, "negotiate": negotiate, "process": process}
 
 
 def main() -> None:
     """Run the named benchmarks, or all."""
     for name in sys.argv[1:] or ALL:
-        asyncio.run(ALL[name]())  # type: ignore[arg-type]
+        asyncio.run(ALL[name]())
 
 
 if __name__ == "__main__":

@@ -62,21 +62,25 @@ class Mediator:
         cluster.handle(CONFIRM, self._on_confirm)
         cluster.handle(RELEASE, self._on_release)
 
-    def promises(self) -> tuple[slots.Promise, ...]:
-        """What the unit is bound to beside the deals in the store."""
+    def promises(self, besides: str = "") -> tuple[slots.Promise, ...]:
+        """What the unit is bound to beside the deals in the store, and beside one negotiation."""
         now_s = self._clock.wall()
         stored = {deal.negotiation_id for deal in self._board.own_deals(self._settings.unit_id)}
         self._reservations = {
             key: reservation for key, reservation in self._reservations.items() if reservation.until_wall_s > now_s and key not in stored
         }
-        return tuple(reservation.promise for reservation in self._reservations.values())
+        return tuple(reservation.promise for key, reservation in self._reservations.items() if key != besides)
 
-    def refusal(self, direction: Direction, grid_current_a: float) -> str | None:
-        """Why the unit has no room for one more deal."""
+    def release(self, negotiation_id: str) -> None:
+        """Nothing is reserved for a negotiation any more: its deal is in the store, or there will be none."""
+        self._reservations.pop(negotiation_id, None)
+
+    def refusal(self, direction: Direction, grid_current_a: float, besides: str = "") -> str | None:
+        """Why the unit has no room for one more deal; what `besides` has reserved is not counted."""
         unit_id = self._settings.unit_id
         capacity_a = self._settings.hardware.grid_current_capacity_a
         deals = self._board.own_deals(unit_id)
-        return slots.refusal(unit_id, direction, grid_current_a, capacity_a, deals, self.promises())
+        return slots.refusal(unit_id, direction, grid_current_a, capacity_a, deals, self.promises(besides))
 
     async def negotiate(self, offer: Offer) -> Deal | Decline:
         """Offer a request to every live member, choose, and make the deal; or why there is none."""
@@ -88,7 +92,7 @@ class Mediator:
             accepts, reasons = await self._ask_all(negotiation_id, offer)
             deal = await self._settle(negotiation_id, offer, accepts, reasons)
         finally:
-            self._reservations.pop(negotiation_id, None)
+            self.release(negotiation_id)
         _LOGGER.debug("%s: %s", unit_id, deal)
         return deal
 
@@ -210,6 +214,7 @@ class Mediator:
         own_hold = self._reservations.get(negotiation_id)
         if reason is None and (own_hold is None or own_hold.until_wall_s <= self._clock.wall()):
             reason = "the negotiation took too long"
+        reason = reason or self.refusal(offer.direction, deal.grid_current_a, negotiation_id)
         if reason is not None:
             await self._cluster.scatter((chosen.unit_id,), RELEASE, {"negotiationId": negotiation_id}, MESSAGE_TIMEOUT_S)
             return Decline(self._settings.unit_id, reason)
@@ -296,7 +301,7 @@ class Mediator:
         return None
 
     async def _on_release(self, _sender: str, message: Json) -> None:
-        self._reservations.pop(str(message.get("negotiationId")), None)
+        self.release(str(message.get("negotiationId")))
 
     def _reserve(self, key: str, direction: Direction, grid_current_a: float, amount_wh: float, length_s: float) -> None:
         promise = slots.Promise(direction, grid_current_a, amount_wh)
