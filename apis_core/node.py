@@ -114,6 +114,7 @@ class Node:
         self._spawn("modes", self._follow_board)
         self._spawn("role", self.role.run)
         self._spawn("user", self.user.run)
+        self._say_if_too_slow()
         _LOGGER.info("%s is up", self.unit_id)
 
     async def stop(self, reason: str) -> None:
@@ -185,6 +186,13 @@ class Node:
                 changed.clear()
         finally:
             self.board.unlisten(changed)
+
+    def _say_if_too_slow(self) -> None:
+        wanted_s = self.settings.policy.data_acquisition_period_s
+        possible_s = self.clock.period(wanted_s)
+        if possible_s > wanted_s:
+            text = f"the emulator's time runs too fast to keep up: the device is read every {possible_s:g} s instead of {wanted_s:g} s"
+            self.errors.report(ErrorReport(self.unit_id, Category.USER, Extent.LOCAL, Level.WARN, text))
 
     def _spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(self._supervised(name, work), name=f"{self.unit_id} {name}"))

@@ -12,7 +12,7 @@ from rich.text import Text
 from .community import LocalCommunity
 from .model.deal import Deal
 from .model.view import Event, Snapshot, UnitView
-from .rules.lifecycle import state as state_of
+from .rules.lifecycle import outcome, state as state_of
 
 DEAL_COLUMNS = ("deal", "created", "from", "to", "state", "agreed_wh", "exchanged_wh", "point_per_wh", "points", "reason")
 EVENTS_SHOWN = 8
@@ -62,7 +62,7 @@ def deal_row(deal: Deal) -> tuple[Any, ...]:
         deal.create_time.isoformat(timespec="seconds"),
         deal.discharge_unit_id,
         deal.charge_unit_id,
-        str(state_of(deal)) if not deal.is_ended else ("completed" if deal.is_completed else "aborted"),
+        str(outcome(deal) if deal.is_ended else state_of(deal)),
         deal.amount_wh,
         round(deal.cumulate_amount_wh, 2),
         deal.point_per_wh,

@@ -161,7 +161,7 @@ async def negotiate() -> None:
 
 async def process() -> None:
     """Memory and CPU of a node process with one unit, read every 5 s; beside an interpreter that does nothing."""
-    from tests.test_processes import a_port, emulator, folders, running
+    from tests.test_processes import a_port, apis, emulator, folders, running
 
     with tempfile.TemporaryDirectory() as name, emulator(1, 1) as port:
         folder = Path(name)
@@ -169,6 +169,7 @@ async def process() -> None:
         policy = units[0] / "policy.json"
         policy.write_text(policy.read_text().replace('"E001", "E002", "E003", "E004"', '"E001"'))
         arguments = ("node", "--config", str(units[0]), "--data-dir", str(folder / "data"), "--port", str(a_port()))
+        apis("node", "--config", "/nowhere")  # so that, as in any house, the modules are compiled
         idle = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(600)")
         with running(*arguments, until="endpoint http") as node:
             await asyncio.sleep(10)

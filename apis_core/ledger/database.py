@@ -1,6 +1,6 @@
 """The synchronous core of the ledger: one writer, one transaction a record, durable when a method returns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from ..model.converter import Reading
 from ..model.deal import TIME_FIELDS, Deal, SideEnergy
@@ -45,7 +45,7 @@ class LedgerDatabase:
             _bring_up_to_date(self._engine)
         except sa.exc.SQLAlchemyError as error:
             raise LedgerError(f"ledger {url}: {error}") from error
-        self._insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        self._insert = _insert_of(self._engine.dialect.name)
         tables = (schema.deals, schema.transitions, schema.energy, schema.states)
         self._upserts = {table.name: self._upsert_statement(table) for table in tables}
         self._readings: list[dict[str, Any]] = []
@@ -195,9 +195,18 @@ class LedgerDatabase:
 
     def _upsert_statement(self, table: sa.Table) -> sa.Executable:
         keys = {column.name for column in table.primary_key}
-        statement = self._insert(table)
+        statement: Any = self._insert(table)
         values = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-        return statement.on_conflict_do_update(index_elements=sorted(keys), set_=values)
+        upsert: sa.Executable = statement.on_conflict_do_update(index_elements=sorted(keys), set_=values)
+        return upsert
+
+
+def _insert_of(dialect: str) -> Callable[[sa.Table], Any]:
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # most ledgers are SQLite files and never need it
+
+        return postgresql.insert
+    return sqlite.insert
 
 
 class _Transaction:

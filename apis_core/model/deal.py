@@ -272,6 +272,11 @@ class Deal:
             values["is_master"] = bool(data.get("isMaster", False))
             values["cumulate_amount_wh"] = float(values["cumulate_amount_wh"] or 0.0)
             values["epoch"] = int(data.get("epoch", 0))
+            # A record made by hand may leave the two offers out: they were what was agreed then.
+            for side in ("request", "accept"):
+                for name, agreed in (("amount_wh", "amount_wh"), ("grid_current_a", "grid_current_a")):
+                    if values[f"{side}_{name}"] is None:
+                        values[f"{side}_{name}"] = values[agreed]
             deal = cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MessageError(f"deal {data.get('dealId')!r}: {error}") from error

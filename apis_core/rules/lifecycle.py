@@ -52,6 +52,24 @@ def state(deal: Deal) -> DealState:
     return DealState.ACTIVATED if deal.activate_time is not None else DealState.CREATED
 
 
+class Outcome(StrEnum):
+    """What became of a deal, for people."""
+
+    SCRAMMED = "scrammed"
+    ABORTED = "aborted"
+    COMPLETED = "completed"
+    LIVE = "live"
+
+
+def outcome(deal: Deal) -> Outcome:
+    """Scrammed before aborted before completed; live while it has not ended."""
+    if deal.scram_time is not None:
+        return Outcome.SCRAMMED
+    if deal.abort_time is not None:
+        return Outcome.ABORTED
+    return Outcome.COMPLETED if deal.is_ended else Outcome.LIVE
+
+
 def next_step(deal: Deal, others: Iterable[Deal], *, must_end: bool) -> Step:
     """The step the deal's state asks for; `others` are the line's other deals.
 

@@ -232,8 +232,7 @@ class Controller:
 
     async def _perform(self, action: sequences.Action, admit: Callable[[], None]) -> None:
         if isinstance(action, sequences.Checkpoint):
-            admit()
-            await self._checkpoint(action)
+            await self._checkpoint(action, admit)
             return
         attempts = self._settings.policy.request_limit
         for attempt in range(1, attempts + 1):
@@ -247,11 +246,12 @@ class Controller:
                 else:
                     return
 
-    async def _checkpoint(self, wanted: sequences.Checkpoint) -> None:
+    async def _checkpoint(self, wanted: sequences.Checkpoint, admit: Callable[[], None]) -> None:
         policy, hardware = self._settings.policy, self._settings.hardware
         found = ""
         for _ in range(policy.checkpoint_limit):
             await self._clock.sleep(policy.checkpoint_wait_s)
+            admit()
             meter = (await self.refresh_status()).converter.meter
             if wanted.voltage_v is not None:
                 value = meter.grid_voltage_v

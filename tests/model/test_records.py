@@ -14,8 +14,10 @@ from apis_core.model.modes import Command, CommandKind
 from apis_core.model.negotiation import Offer
 from apis_core.model.times import format_time, parse_time
 from apis_core.model.view import Event, Snapshot, UnitView
+from apis_core.rules.lifecycle import Outcome, outcome
 from apis_core.rules.reactions import Reaction, reactions
 from apis_core.rules.role import LeaseRecord
+from apis_core.screen import deal_row
 from tests.builders import NOON, a_deal
 
 TOKYO, BERLIN = ZoneInfo("Asia/Tokyo"), ZoneInfo("Europe/Berlin")
@@ -173,3 +175,20 @@ def test_what_follows_an_error(extent: Extent, category: Category, level: Level,
     assert reactions(report) == expected
     assert ErrorReport.from_json(report.to_json()) == report
     assert ErrorReport.from_json({**report.to_json(), "level": "LOUD"}).level is Level.UNKNOWN
+
+
+def test_what_became_of_a_deal() -> None:
+    ended = a_deal(activate_time=NOON, deactivate_time=NOON)
+    assert outcome(a_deal()) is Outcome.LIVE
+    assert outcome(ended) is Outcome.COMPLETED
+    assert outcome(ended.changed(abort_time=NOON)) is Outcome.ABORTED
+    assert outcome(ended.changed(abort_time=NOON, scram_time=NOON)) is Outcome.SCRAMMED
+    never = Deal.from_json({**a_deal(abort_time=NOON).to_json(TOKYO), "activateDateTime": "--"}, TOKYO)
+    assert outcome(never) is Outcome.ABORTED
+
+
+def test_a_record_made_by_hand_without_its_offers_is_shown() -> None:
+    record = {key: value for key, value in a_deal().to_json().items() if not key.startswith(("requestAmount", "acceptAmount"))}
+    deal = Deal.from_json(record)
+    assert deal.request_amount_wh == 50
+    assert deal_row(deal)[4:6] == ("created", 50)
