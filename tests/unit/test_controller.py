@@ -267,8 +267,10 @@ def test_compensation_trims_until_the_reference_carries_its_share() -> None:
 
 def test_compensation_that_does_not_come_together_ends_the_deal() -> None:
     async def story(c: VirtualCommunity) -> None:
+        asked = iter(range(1, 100))
+
         async def deaf(request: DeviceRequest) -> Any:
-            c.engine.grid_current_a[c.engine.index["E003"]] += 0.1
+            c.engine.grid_current_a[c.engine.index["E003"]] += 0.2 * next(asked)
             return await c.world.send(request)
 
         c.faults["E003"] = lambda request: deaf(request) if "/get/dcdc/status" in request.path else None
