@@ -117,10 +117,10 @@ class Policy:
             (low < high, "operationGridVoltageVRange", f"min {low} V, max {high} V", "min < max"),
             (low <= target <= high, "operationGridVoltageV", f"{target} V", f"a voltage within the range {low} to {high} V"),
             (
-                high - low >= 4 * self.grid_voltage_separation_v,
+                high - low >= 5 * self.grid_voltage_separation_v,
                 "gridVoltageSeparationV",
                 f"{self.grid_voltage_separation_v} V",
-                f"at most a quarter of the range's {high - low} V, or no voltage is left to prove the reference with",
+                f"at most a fifth of the range's {high - low} V, or no voltage is left to prove the reference with",
             ),
             (
                 self.deal_amount_min_wh <= self.deal_amount_max_wh,

@@ -132,7 +132,7 @@ def test_a_real_leak_scrams_at_the_second_strike_and_a_person_resumes() -> None:
                 answer["dcdc"]["meter"]["ig"] -= 0.4
             return answer
 
-        c.faults["E003"] = lambda request: leak(request)
+        c.faults["E003"] = leak
         await c.settle(60)
         c.faults.clear()
         await c.no_deals(60)

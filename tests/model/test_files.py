@@ -133,7 +133,7 @@ WRONG = [
     ("policy", "operationGridVoltageV", True, "operationGridVoltageV: found True, expected a number > 0"),
     ("policy", "operationGridVoltageV", 500, "operationGridVoltageV: found 500 V, expected a voltage within the range 300 to 380 V"),
     ("policy", "operationGridVoltageVRange/min", 390, "operationGridVoltageVRange: found min 390 V, max 380 V, expected min < max"),
-    ("policy", "gridVoltageSeparationV", 30, "gridVoltageSeparationV: found 30 V, expected at most a quarter of the range's 80 V"),
+    ("policy", "gridVoltageSeparationV", 30, "gridVoltageSeparationV: found 30 V, expected at most a fifth of the range's 80 V"),
     ("policy", "memberUnitIds", ["E001", "E001"], "expected unit ids that are all different"),
     ("policy", "memberUnitIds", "E001", "memberUnitIds: found 'E001', expected a list of unit ids"),
     ("policy", "memberUnitIds", ["E002"], "largeCapacityUnitIds: found E001, expected units of memberUnitIds"),
