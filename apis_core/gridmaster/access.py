@@ -38,6 +38,7 @@ class Access:
         self.energy: dict[str, Mapping[str, SideEnergy]] = {}
         self.changed_s = -math.inf
         self._maybe_on: set[str] = set()
+        self._durable: set[str] = set()
 
     def members(self) -> frozenset[str]:
         """The units that belong to the community and can be reached."""
@@ -173,8 +174,8 @@ class Access:
                 continue
             self.board.note(Entry(key, record, revision))
             break
-        if transition:
-            await self.tell_ledgers(changed)
+        if transition and await self.tell_ledgers(changed) and changed.is_ended:
+            self._durable.add(deal_id)
         return changed
 
     async def tell_ledgers(self, deal: Deal) -> bool:
@@ -203,8 +204,9 @@ class Access:
     async def dispose(self, deal: Deal) -> bool:
         """Take an ended deal out of the store once both ledgers have it; whether it is out."""
         await self.cluster.store.delete(STOP + deal.deal_id)
-        if not await self.tell_ledgers(deal):
+        if deal.deal_id not in self._durable and not await self.tell_ledgers(deal):
             return False
+        self._durable.discard(deal.deal_id)
         await self.cluster.store.delete(DEAL + deal.deal_id)
         self.board.note(Entry(DEAL + deal.deal_id, None, self.board.revision(deal.deal_id) + 1))
         return True

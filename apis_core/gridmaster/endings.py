@@ -42,7 +42,8 @@ async def stop(access: Access, deal: Deal, reason: str | None) -> Deal:
         marks = [Mark(now, text) for text in (reason, failure) if text is not None]
         return _marked(stored.changed(stop_time=stored.stop_time or now), marks)
 
-    await _refresh_counters(access, deal)
+    # The slave side's counters came with its answer; the other side is read before the deal counts as stopped.
+    await _refresh_counters(access, deal, deal.unit_on(line.master_side))
     return await access.update(deal.deal_id, change)
 
 
@@ -62,10 +63,10 @@ async def _let_go(access: Access, deal: Deal, unit_id: str) -> str | None:
     return None
 
 
-async def _refresh_counters(access: Access, deal: Deal) -> None:
-    """Count what flowed until now into the record, before the deal counts as stopped."""
+async def _refresh_counters(access: Access, deal: Deal, *unit_ids: str) -> None:
+    """Count what flowed until now into the record; every answer of a unit carries its counters."""
     try:
-        await access.read(*deal.unit_ids)
+        await access.read(*unit_ids)
     except ApisError as error:
         _LOGGER.warning("deal %s: last reading: %s", deal.deal_id, error)
     await access.count(deal)
@@ -84,7 +85,9 @@ async def depart(access: Access, deal: Deal) -> Deal:
     """
     line = access.line()
     reference = line.reference_unit_id
-    await access.read_what_answers(*{*deal.unit_ids, *([reference] if reference is not None else [])})
+    concerned = {*deal.unit_ids, *([reference] if reference is not None else [])}
+    if access.fresh_converters(concerned) is None:
+        await access.read_what_answers(*sorted(concerned))
     line = access.line()
     plan = plan_departure(deal, line)
     if isinstance(plan, Danger):
@@ -107,7 +110,7 @@ async def depart(access: Access, deal: Deal) -> Deal:
 async def _ended(access: Access, deal: Deal, plan: Departure, failure: str | None) -> Deal:
     if plan.new_master_id is not None:
         await access.update(plan.new_master_id, lambda d: d.changed(is_master=True))
-    await _refresh_counters(access, deal)
+    await access.count(deal)
     now = access.clock.now()
     marks = [] if failure is None else [Mark(now, failure)]
     return await access.update(deal.deal_id, lambda d: _marked(d.changed(deactivate_time=now, is_master=False), marks))
@@ -171,7 +174,7 @@ async def scram(access: Access, reason: str) -> None:
 
     for deal in access.line().deals:
         try:
-            await _refresh_counters(access, deal)
+            await _refresh_counters(access, deal, *deal.unit_ids)
             await access.update(deal.deal_id, change)
         except ApisError as error:
             _LOGGER.error("scram: deal %s: %s", deal.deal_id, error)
