@@ -19,7 +19,7 @@ from ..rules.lifecycle import Step
 from ..rules.modes import deals_must_end
 from ..rules.reactions import Reaction, reactions
 from ..rules.reference import Never, NotNow
-from ..rules.schedule import next_pass_s
+from ..rules.schedule import next_pass_s, next_reading_s
 from ..unit.board import ALERT, MODE
 from ..waiting import wait_for
 from . import beginnings, endings, hand_over
@@ -65,8 +65,10 @@ class GridMaster:
     async def _watch(self) -> None:
         """Readings, counters and the safety of the line, at the collection period."""
         policy, clock = self._access.policy, self._access.clock
+        last_s, never = clock.monotonic(), asyncio.Event()
         while True:
-            await clock.sleep(clock.period(policy.data_collection_period_s))
+            await wait_for(clock, next_reading_s(last_s, clock.period(policy.data_collection_period_s)), never)
+            last_s = clock.monotonic()
             try:
                 await self.watch_once()
             except ApisError as error:
