@@ -60,7 +60,6 @@ class Policy:
     error_sustaining_s: float = 30.0
     house_keeping_period_s: float = 60.0
     negotiation_timeout_s: float = 2.0
-    deal_logging_period_s: float = 5.0
     voltage_reference_side: str = Side.CHARGE
     voltage_reference_take_over: str = "theoretical"
     master_deal_selection: str = "newestDeal"
@@ -75,7 +74,6 @@ class Policy:
     data_collection_timeout_s: float = 2.0
     main_loop_period_s: float = 5.0
     grid_master_error_sustaining_s: float = 30.0
-    refreshing_period_s: float = 5.0
 
     @classmethod
     def from_json(cls, data: dict[str, Any], where: str = "policy") -> tuple[Policy, tuple[Notice, ...]]:
@@ -191,7 +189,7 @@ _TOPOLOGY = "safety.gridTopologyBasedEvaluation"
 _KEYS = (
     _ms(
         "refreshingPeriodMsec",
-        "refreshing_period_s",
+        "",
         5.0,
         unused="a policy is read at start; changing it while houses share is a proposal to all of them",
     ),
@@ -232,7 +230,7 @@ _KEYS = (
     Key("mediator.deal.amountMaxWh", "deal_amount_max_wh", whole(at_least=1)),
     Key("mediator.deal.amountUnitWh", "deal_amount_unit_wh", whole(at_least=1)),
     _ms("mediator.negotiationTimeoutMsec", "negotiation_timeout_s", 2.0),
-    _ms("mediator.dealLoggingPeriodMsec", "deal_logging_period_s", 5.0),
+    _ms("mediator.dealLoggingPeriodMsec", "", 5.0, unused="a deal's file is written at each of its transitions"),
     Key("gridMaster.voltageReferenceSide", "voltage_reference_side", _SIDES, Side.CHARGE),
     Key("gridMaster.voltageReferenceTakeOverDvg", "voltage_reference_take_over", one_of("theoretical", "actual"), "theoretical"),
     Key("gridMaster.masterDealSelection.strategy", "master_deal_selection", one_of("newestDeal"), "newestDeal"),

@@ -14,7 +14,6 @@ from ..model.policy import Policy
 LEASE_LENGTH_S = 15.0
 LEASE_RENEWAL_S = 3.0
 LEASE_RETRY_S = 0.2
-RIGHT_TO_COMMAND_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,6 @@ class Controller:
         self._commanded_s = float("-inf")
         self._read_s: float | None = None
         self._wake = asyncio.Event()
-        self._changed: Callable[[Reading], None] = lambda _reading: None
         self.reading: Reading | None = None
         self.account = energy.Account()
         self.highest_epoch = 0
@@ -95,10 +94,6 @@ class Controller:
         account = await self._ledger.state("account") or {}
         self.account = energy.Account(dict(await self._ledger.energy()), dict(account.get("unattributedWh", {})))
         await self.refresh()
-
-    def on_reading(self, listener: Callable[[Reading], None]) -> None:
-        """Call at each new reading."""
-        self._changed = listener
 
     async def run(self) -> None:
         """Read the device at its period until cancelled."""
@@ -284,7 +279,6 @@ class Controller:
         if sample is not None:
             running, stopping = self._deal_currents_a()
             self.account = energy.counted(self.account, sample, running, stopping, stepped=stepped)
-        self._changed(self.reading)
         return self.reading
 
     def _deal_currents_a(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
