@@ -19,7 +19,7 @@ from ..rules.lifecycle import Step
 from ..rules.modes import deals_must_end
 from ..rules.reactions import Reaction, reactions
 from ..rules.reference import Never, NotNow
-from ..rules.schedule import next_pass_s, next_reading_s
+from ..rules.schedule import line_is_needed_soon, next_pass_s, next_reading_s
 from ..unit.board import ALERT, MODE
 from ..waiting import wait_for
 from . import beginnings, endings, hand_over
@@ -216,11 +216,9 @@ class GridMaster:
 
     def _completion_is_near(self) -> bool:
         """Whether a running deal will need the line before a transition begun now would be over."""
-        policy = self._access.policy
-        transition_s = 4 * (policy.checkpoint_wait_s + 0.5)
-        now_s = self._access.clock.monotonic()
         running = {deal.deal_id for deal in self._access.board.deals() if deal.is_started}
-        return any(due_s - now_s < transition_s for key, due_s in self._due_s.items() if key in running)
+        due_s = [due_s for key, due_s in self._due_s.items() if key in running]
+        return line_is_needed_soon(self._access.clock.monotonic(), due_s, self._access.policy.checkpoint_wait_s)
 
     async def _exchange(self, deal: Deal) -> bool:
         """Look at a started deal when its end is predicted: stop it if its amount has been exchanged."""
@@ -249,10 +247,8 @@ class GridMaster:
         reading = access.readings.get(unit_id)
         if not deal.is_started or reading is None:
             return
-        power_w = side.sign * (reading.converter.meter.battery_power_w or 0.0)
-        total_a = abs(reading.converter.meter.grid_current_a or 0.0)
-        share = min(1.0, abs(deal.compensated_current_a(unit_id)) / total_a) if total_a > energy.IDLE_CURRENT_A else 0.0
-        seconds = energy.seconds_to_complete(deal.amount_wh, deal.cumulate_amount_wh, power_w * share)
+        power_w = energy.deal_power_w(reading.converter.meter, side.sign, deal.compensated_current_a(unit_id))
+        seconds = energy.seconds_to_complete(deal.amount_wh, deal.cumulate_amount_wh, power_w)
         if seconds is None:
             self._due_s.pop(deal.deal_id, None)
         else:

@@ -211,7 +211,7 @@ _KEYS = (
     Key(f"{_TOPOLOGY}.branchIds", "branch_ids", unit_ids, ()),
     Key(f"{_TOPOLOGY}.branchAssociation", "branch_units", mapping(_branch_units), {}),
     Key(f"{_TOPOLOGY}.branchCurrentCapacityA", "branch_current_capacity_a", mapping(number(above=0)), {}),
-    _ms("heloPeriodMsec", "", 5.0, unused="a second process with the same unit is refused by the store, not found by a beacon"),
+    _ms("heloPeriodMsec", "", 5.0, unused="a second process of the cluster on this machine is refused by a lock, not found by a beacon"),
     Key("controller.dcdc.checkpoint.retryLimit", "checkpoint_limit", whole(at_least=1), 3),
     _ms("controller.dcdc.checkpoint.retryWaitMsec", "checkpoint_wait_s", 0.1),
     _ms("controller.dcdc.voltageReference.rampUp.first.timeoutMsec", "ramp_up_timeout_s", 180.0),

@@ -110,6 +110,21 @@ def _added(old: SideEnergy, battery_wh: float, grid_wh: float) -> SideEnergy:
     return SideEnergy(old.battery_wh + battery_wh, old.grid_wh + grid_wh, old.estimated_wh, old.sequence + 1)
 
 
+def deal_power_w(meter: Meter, sign: int, current_a: float) -> float:
+    """What a deal exchanges at a unit's battery now [W], positive in its own direction.
+
+    Args:
+        meter: the unit's meter as last read.
+        sign: +1 for the taking side, -1 for the giving one.
+        current_a: the deal's own current at this unit [A].
+
+    """
+    total_a = abs(meter.grid_current_a or 0.0)
+    if total_a <= IDLE_CURRENT_A:
+        return 0.0
+    return sign * (meter.battery_power_w or 0.0) * min(1.0, abs(current_a) / total_a)
+
+
 def seconds_to_complete(amount_wh: float, counted_wh: float, power_w: float) -> float | None:
     """When the agreed amount will have been counted at the present power [s from now]; None if nothing flows."""
     if counted_wh >= amount_wh:

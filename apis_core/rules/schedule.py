@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 BACKOFF_LIMIT = 4
 JITTER = 0.2
+# A transition is about four commands, each with its checkpoint and the time its messages and writes take [s].
+TRANSITION_COMMANDS, COMMAND_S = 4, 0.5
 
 
 def next_reading_s(last_read_s: float | None, period_s: float) -> float:
@@ -29,3 +31,9 @@ def next_ramp_check_s(now_s: float, voltage_v: float, target_v: float, slope_v_p
     if slope_v_per_s is None or slope_v_per_s <= 0:
         return now_s + period_s / 10
     return now_s + min(period_s, max(period_s / 50, (target_v - voltage_v) / slope_v_per_s))
+
+
+def line_is_needed_soon(now_s: float, completions_s: Iterable[float], checkpoint_wait_s: float) -> bool:
+    """Whether a running deal will be complete before a transition begun now is over: it would have to wait for the line."""
+    transition_s = TRANSITION_COMMANDS * (checkpoint_wait_s + COMMAND_S)
+    return any(due_s - now_s < transition_s for due_s in completions_s)

@@ -13,7 +13,9 @@ from apis_core.model.modes import Command, CommandKind, OperationMode
 from apis_core.model.negotiation import Decline, Offer
 from apis_core.model.policy import Policy
 from apis_core.rules import admission, authorisation, compensation, demand, global_safety, local_safety, matching, optimisation, sequences
+from apis_core.rules.energy import deal_power_w
 from apis_core.rules.reference import Activation, Danger, Departure, Line, Never, NotNow, next_master, plan_activation, plan_departure
+from apis_core.rules.schedule import line_is_needed_soon
 from tests.builders import NOON, UTC_ZONE, a_deal, a_hardware, a_policy, a_scenario
 
 W, C, D, R = ConverterMode.WAIT, ConverterMode.CHARGE, ConverterMode.DISCHARGE, ConverterMode.VOLTAGE_REFERENCE
@@ -237,3 +239,16 @@ def test_reasons_to_decline() -> None:
     picky_accepts = {status: {d: replace(c, pair_unit_id="E009") for d, c in wants.items()} for status, wants in band.accepts.items()}
     picky = replace(scenario, bands=(replace(band, accepts=picky_accepts),))
     assert demand.accept(wanted, picky, a_standing(), policy, hardware) == Decline("E001", "accepts from E009 only")
+
+
+def test_a_transition_is_not_begun_when_a_running_deal_is_about_to_need_the_line() -> None:
+    assert line_is_needed_soon(100.0, [102.3], 0.1)
+    assert not line_is_needed_soon(100.0, [102.5, 500.0], 0.1)
+    assert not line_is_needed_soon(100.0, [], 0.1)
+
+
+def test_a_deals_power_is_its_share_of_the_units() -> None:
+    meter = Meter(350.0, 2.0, 700.0, 48.0, 13.0, 629.0, 26.0)
+    assert deal_power_w(meter, 1, 1.0) == 314.5
+    assert deal_power_w(meter, -1, -1.0) == -314.5
+    assert deal_power_w(replace(meter, grid_current_a=0.0), 1, 1.0) == 0.0
