@@ -6,6 +6,7 @@ import csv
 from datetime import UTC, datetime
 from enum import StrEnum
 import logging
+import os
 from pathlib import Path
 import signal
 import sys
@@ -14,11 +15,10 @@ from typing import Annotated, Any
 import orjson
 from rich.console import Console
 from rich.live import Live
-from rich.logging import RichHandler
 from rich.text import Text
 import typer
 
-from . import app as composition, screen
+from . import app as composition, daemon, screen
 from .model.errors import ApisError, ConfigError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
@@ -32,7 +32,6 @@ from .server.client import RemoteCommunity
 
 API_PORT = 4391
 OPERATOR = "operator"
-EXIT_REFUSED, EXIT_BAD_INPUT = 1, 2
 console = Console()
 errors = Console(stderr=True)
 cli = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
@@ -58,23 +57,17 @@ def main() -> None:
     except ConfigError as error:
         for problem in error.problems:
             _say_error(str(problem))
-        sys.exit(EXIT_BAD_INPUT)
+        sys.exit(daemon.EXIT_BAD_INPUT)
     except ApisError as error:
         _say_error(str(error))
-        sys.exit(EXIT_REFUSED)
+        sys.exit(daemon.EXIT_REFUSED)
     except OSError as error:
         _say_error(str(error))
-        sys.exit(EXIT_REFUSED)
+        sys.exit(daemon.EXIT_REFUSED)
 
 
 def _say_error(text: str) -> None:
     errors.print(Text("error ", "red") + Text(text), highlight=False, soft_wrap=True)
-
-
-def _logging(verbose: bool) -> None:
-    level = logging.DEBUG if verbose else logging.INFO
-    handler = RichHandler(console=errors, show_path=False, omit_repeated_times=False)
-    logging.basicConfig(level=level, format="%(message)s", datefmt="%H:%M:%S", handlers=[handler])
 
 
 async def _until_stopped(stop: asyncio.Event) -> None:
@@ -153,34 +146,9 @@ def node(
     verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
 ) -> None:
     """Run units in this process, from an existing installation's files."""
-    from .server.endpoint import serve
-
-    _logging(verbose)
-    setups = composition.load_setups(config)
-    _print_notices(notice for setup in setups if setup.files is not None for notice in setup.files.notices)
-
-    async def work() -> None:
-        stop = asyncio.Event()
-        await _until_stopped(stop)
-        async with composition.open_community(setups, data_dir) as community:
-            runner = await serve(community, "127.0.0.1", port)
-            names = ", ".join(setup.settings.unit_id for setup in setups)
-            logging.getLogger(__name__).info("units %s; endpoint http://127.0.0.1:%s", names, runner.addresses[0][1])
-            try:
-                await stop.wait()
-            finally:
-                await runner.cleanup()
-
-    asyncio.run(work())
-
-
-def _print_notices(notices: Any) -> None:
-    seen: set[tuple[str, str]] = set()
-    for notice in notices:
-        key = (notice.where.rpartition(": ")[2], notice.message)
-        if key not in seen:
-            seen.add(key)
-            errors.print(Text("note ", "yellow") + Text(f"{key[0]}: {key[1]}"), highlight=False, soft_wrap=True)
+    # The command line's libraries weigh more than a unit does: the process that stays does without them.
+    arguments = daemon.command(config, data_dir, port, verbose=verbose)
+    os.execv(arguments[0], arguments)
 
 
 @cli.command()

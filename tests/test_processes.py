@@ -349,7 +349,7 @@ def test_a_node_without_its_device_says_so_and_ends(tmp_path: Path) -> None:
 
 
 def test_a_node_loads_neither_arrays_nor_emulator_nor_migrations() -> None:
-    script = "import sys, apis_core.cli, apis_core.server.endpoint; print(sorted(n for n in sys.modules if n.split('.')[0] in ('numpy', 'alembic') or n.startswith(('apis_core.emulator', 'apis_core.simulation'))))"
+    script = "import sys, apis_core.daemon; print(sorted(n for n in sys.modules if n.split('.')[0] in ('numpy', 'alembic', 'typer', 'rich', 'pydantic') or n.startswith(('apis_core.emulator', 'apis_core.simulation'))))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
 

@@ -1,0 +1,87 @@
+"""The process that `apis node` becomes: units that work for years, without the libraries that only a command line needs.
+
+    python -m apis_core.daemon --data-dir DIR --port N [--verbose] CONFIG...
+
+What it says goes to standard error in plain lines, as a service manager's journal wants them.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Iterable, Sequence
+import logging
+from pathlib import Path
+import signal
+import sys
+
+from . import app as composition
+from .model.errors import ApisError, ConfigError
+from .model.keys import Notice
+from .server.endpoint import serve
+
+_LOGGER = logging.getLogger(__name__)
+HOST = "127.0.0.1"
+EXIT_REFUSED, EXIT_BAD_INPUT = 1, 2
+
+
+def command(configs: Sequence[Path], data_dir: Path, port: int, *, verbose: bool) -> list[str]:
+    """The command line that starts this module; its working directory adds nothing to where modules come from."""
+    options = ["--data-dir", str(data_dir), "--port", str(port), *(["--verbose"] if verbose else [])]
+    return [sys.executable, "-P", "-m", __name__, *options, "--", *map(str, configs)]
+
+
+async def run(setups: Sequence[composition.UnitSetup], data_dir: Path, port: int) -> None:
+    """Run the units until a signal ends them in order.
+
+    Raises:
+        ApisError: if a unit cannot start.
+        OSError: if the endpoint's port is taken.
+
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with composition.open_community(setups, data_dir) as community:
+        runner = await serve(community, HOST, port)
+        names = ", ".join(setup.settings.unit_id for setup in setups)
+        _LOGGER.info("units %s; endpoint http://%s:%s", names, HOST, runner.addresses[0][1])
+        try:
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+def main() -> None:
+    """Run a node; what goes wrong is one clear line."""
+    parser = argparse.ArgumentParser(prog="apis node")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("configs", type=Path, nargs="+")
+    options = parser.parse_args()
+    level = logging.DEBUG if options.verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-8s %(message)s", datefmt="%H:%M:%S")
+    try:
+        setups = composition.load_setups(options.configs)
+        _tell(notice for setup in setups if setup.files is not None for notice in setup.files.notices)
+        asyncio.run(run(setups, options.data_dir, options.port))
+    except ConfigError as error:
+        for problem in error.problems:
+            _say(f"error {problem}")
+        sys.exit(EXIT_BAD_INPUT)
+    except (ApisError, OSError) as error:
+        _say(f"error {error}")
+        sys.exit(EXIT_REFUSED)
+
+
+def _tell(notices: Iterable[Notice]) -> None:
+    """Each notice once, however many units it is about."""
+    for name, message in dict.fromkeys((notice.where.rpartition(": ")[2], notice.message) for notice in notices):
+        _say(f"note {name}: {message}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
