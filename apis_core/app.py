@@ -20,8 +20,11 @@ from .cluster.embedded import EmbeddedHub
 from .community import LocalCommunity
 from .drivers.emulator import EmulatorDriver
 from .drivers.http import HttpSender
+from .guard.client import GuardProcess
+from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
 from .ledger.unit_ledger import LedgerWriter, UnitLedger
+from .model.converter import ConverterMode
 from .model.errors import ApisError, ConfigError, DriverError, MessageError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
@@ -30,7 +33,7 @@ from .model.policy import Policy
 from .model.scenario import Scenario
 from .model.times import parse_time
 from .node import Node
-from .ports import DeviceRequest
+from .ports import DeviceRequest, Guard
 from .unit.settings import Settings
 
 if TYPE_CHECKING:
@@ -137,8 +140,13 @@ def open_ledger(data_dir: Path) -> LedgerDatabase:
 
 
 @contextlib.asynccontextmanager
-async def open_community(setups: Sequence[UnitSetup], data_dir: Path, *, seed: int | None = None) -> AsyncIterator[LocalCommunity]:
+async def open_community(
+    setups: Sequence[UnitSetup], data_dir: Path, *, seed: int | None = None, guarded: bool = True
+) -> AsyncIterator[LocalCommunity]:
     """The units as one community in this process, on the embedded cluster; they end in order when the context does.
+
+    `guarded`: a guard of its own process watches over the converters. Without it the watch ends with this process, which
+    is enough where the converters do too.
 
     Raises:
         ApisError: if a unit cannot start.
@@ -153,23 +161,21 @@ async def open_community(setups: Sequence[UnitSetup], data_dir: Path, *, seed: i
             clock = await _follow_device(session, setups[0])
             rng = random.Random(seed)
             hub = EmbeddedHub()
+            guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
             nodes = []
             for setup in setups:
-                sender = HttpSender(
-                    session,
-                    f"http://{setup.device.host}:{setup.device.port}",
-                    timeout_s=policy.request_timeout_s,
-                    attempts=policy.request_limit,
-                )
-                unit_id = setup.settings.unit_id
+                base_url, unit_id = f"http://{setup.device.host}:{setup.device.port}", setup.settings.unit_id
+                sender = HttpSender(session, base_url, timeout_s=policy.request_timeout_s, attempts=policy.request_limit)
+                driver = EmulatorDriver(unit_id, sender)
                 nodes.append(
                     Node(
                         setup.settings,
-                        EmulatorDriver(unit_id, sender),
+                        driver,
                         hub.join(unit_id),
                         UnitLedger(writer, unit_id),
                         clock,
                         random.Random(rng.getrandbits(64)),
+                        guard=_guard_of(guards, setup, driver, base_url),
                         deal_log_format=setup.deal_log_format,
                         state_file=setup.state_file,
                     )
@@ -180,16 +186,41 @@ async def open_community(setups: Sequence[UnitSetup], data_dir: Path, *, seed: i
             tasks = [
                 asyncio.create_task(work) for work in (_reload_files(community, setups, stamps), _keep_following(session, setups[0], clock))
             ]
+            if isinstance(guards, MemoryGuard):
+                tasks.append(asyncio.create_task(guards.run()))
             try:
                 yield community
             finally:
+                await community.close()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                await community.close()
+                if isinstance(guards, GuardProcess):
+                    await guards.close()
     finally:
         await writer.close()
         lock.close()
+
+
+def _guard_of(guards: GuardProcess | MemoryGuard, setup: UnitSetup, driver: EmulatorDriver, base_url: str) -> Guard | None:
+    """The unit's dead-man, where its device has none."""
+    if driver.capabilities.dead_man != "guard":
+        return None
+    policy, unit_id = setup.settings.policy, setup.settings.unit_id
+    wait = driver.set_mode(ConverterMode.WAIT, policy.operation_grid_voltage_v, 0.0, 0.0)
+    if isinstance(guards, MemoryGuard):
+        return guards.unit(unit_id, policy.member_unit_ids, policy.times, driver, wait)
+    name = "".join(c if c.isalnum() else "-" for c in f"{base_url}-{unit_id}")
+    return guards.unit(
+        unit_id,
+        policy.member_unit_ids,
+        policy.times,
+        base_url=base_url,
+        wait=wait,
+        status=driver.ask_status(),
+        lock=Path(tempfile.gettempdir()) / f"apis-writer-{name}.lock",
+        timeout_s=policy.request_timeout_s,
+    )
 
 
 async def _device_time(session: aiohttp.ClientSession, setup: UnitSetup) -> tuple[datetime, float]:
@@ -213,7 +244,7 @@ async def _device_time(session: aiohttp.ClientSession, setup: UnitSetup) -> tupl
 
 async def _follow_device(session: aiohttp.ClientSession, setup: UnitSetup) -> ScaledClock:
     now, acceleration = await _device_time(session, setup)
-    return ScaledClock(now, acceleration or 1.0, asyncio.get_running_loop().time())
+    return ScaledClock(now, acceleration or 1.0)
 
 
 async def _keep_following(session: aiohttp.ClientSession, setup: UnitSetup, clock: ScaledClock) -> None:

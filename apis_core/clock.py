@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+import time
 from typing import Any
 
 from .waiting import LONGEST_WAIT_S
@@ -10,8 +11,22 @@ from .waiting import LONGEST_WAIT_S
 SHORTEST_PERIOD_WALL_S = 0.05
 
 
+def boot_time_s() -> float:
+    """Seconds since the machine started: they go on while it sleeps, and all its processes share them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def loop_time_s() -> float:
+    """The running event loop's seconds, which in virtual time are the only ones."""
+    return asyncio.get_running_loop().time()
+
+
 class WallClock:
     """Real time: a community second is a second."""
+
+    def __init__(self, wall_s: Callable[[], float] = boot_time_s) -> None:
+        """`wall_s`: where wall time comes from."""
+        self._wall_s = wall_s
 
     def now(self) -> datetime:
         """See Clock."""
@@ -23,7 +38,7 @@ class WallClock:
 
     def wall(self) -> float:
         """See Clock."""
-        return asyncio.get_running_loop().time()
+        return self._wall_s()
 
     def to_wall(self, seconds: float) -> float:
         """See Clock."""
@@ -47,6 +62,7 @@ class VirtualClock(WallClock):
 
     def __init__(self, start: datetime) -> None:
         """Begin at `start` (aware)."""
+        super().__init__(loop_time_s)
         self._start = start.astimezone(UTC)
 
     def now(self) -> datetime:
@@ -72,10 +88,11 @@ class ScaledClock(WallClock):
     than the emulator's own resolution explains.
     """
 
-    def __init__(self, start: datetime, acceleration: float, loop_time: float) -> None:
-        """Begin at `start` when the loop's time is `loop_time`."""
+    def __init__(self, start: datetime, acceleration: float, wall_s: Callable[[], float] = boot_time_s) -> None:
+        """Begin at `start` now."""
+        super().__init__(wall_s)
         self._acceleration = acceleration
-        self._anchor_wall_s = loop_time
+        self._anchor_wall_s = wall_s()
         self._anchor_s = 0.0
         self._zero = start.astimezone(UTC)
 

@@ -123,7 +123,7 @@ async def run(options: DemoOptions, show: Show, stop: asyncio.Event) -> dict[str
             setups = app.demo_setups(
                 options.units, port, options.policy or policy_for(options.units), hardware(), options.scenario or scenario()
             )
-            async with app.open_community(setups, folder) as community:
+            async with app.open_community(setups, folder, guarded=False) as community:
                 meterman = Meterman(world, community)
                 community.observe(meterman.look)
                 await _play(options, community, world, show, stop)

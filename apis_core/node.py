@@ -10,12 +10,13 @@ import random
 from typing import Any
 
 from .gridmaster.role import Role
-from .model.converter import Converter, Reading
+from .model.contact import Contact
+from .model.converter import Converter, ConverterMode, Reading
 from .model.deal import Deal
 from .model.errors import ApisError, Category, CommandRefusedError, ErrorReport, Extent, LedgerError, Level
-from .model.modes import LOCAL_MODES, Command, OperationMode
+from .model.modes import LOCAL_MODES, Command, CommandKind, OperationMode
 from .model.scenario import Scenario
-from .ports import Clock, Cluster, Driver, Json, Ledger
+from .ports import Clock, Cluster, Driver, Guard, Json, Ledger
 from .rules.modes import effective_mode
 from .rules.reactions import Reaction
 from .unit import deal_log
@@ -23,13 +24,20 @@ from .unit.board import MODE, Board
 from .unit.controller import Controller, energy_json
 from .unit.errors import ErrorDesk
 from .unit.mediator import Mediator, wait_until
+from .unit.sentry import Sentry
 from .unit.settings import Settings
-from .unit.subjects import COMMAND, ERROR, READ, RECORD, SNAPSHOT
+from .unit.subjects import COMMAND, CONTACT, ERROR, READ, RECORD, SNAPSHOT
 from .unit.user import User
 
 _LOGGER = logging.getLogger(__name__)
 RESTART_DELAY_S = 1.0
 HAND_DEADLINE_S = 30.0
+_ACTIVE = {
+    CommandKind.VOLTAGE_REFERENCE: ConverterMode.VOLTAGE_REFERENCE,
+    CommandKind.WILL_TAKE_OVER: ConverterMode.VOLTAGE_REFERENCE,
+    CommandKind.CHARGE: ConverterMode.CHARGE,
+    CommandKind.DISCHARGE: ConverterMode.DISCHARGE,
+}
 
 
 class Node:
@@ -44,10 +52,14 @@ class Node:
         clock: Clock,
         rng: random.Random,
         *,
+        guard: Guard | None = None,
         deal_log_format: str | None = None,
         state_file: Path | None = None,
     ) -> None:
-        """`state_file`: where the original kept this unit's own mode; read once, at the first start."""
+        """`guard`: the dead-man, where the device has none of its own.
+
+        `state_file`: where the original kept this unit's own mode; read once, at the first start.
+        """
         self.settings = settings
         self.cluster = cluster
         self.ledger = ledger
@@ -60,8 +72,9 @@ class Node:
         self.local_mode: OperationMode | None = None
         self.board = Board(cluster.store, settings.policy.operation_mode)
         self.errors = ErrorDesk(settings.unit_id, cluster, ledger, clock)
-        self.controller = Controller(settings, driver, self.board, ledger, clock, rng, self.errors.report)
+        self.controller = Controller(settings, driver, self.board, ledger, clock, rng, self.errors.report, guard)
         self.controller.local_mode = lambda: self.mode
+        self.sentry = Sentry(settings, self.controller, self.board, guard, clock, self.errors.report)
         self.user = User(settings, self.board, self.controller, clock, rng, self.unwilling)
         self.mediator = Mediator(settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling)
         self.user.use(self.mediator)
@@ -70,6 +83,7 @@ class Node:
             (SNAPSHOT, self._on_snapshot),
             (READ, self._on_read),
             (COMMAND, self._on_command),
+            (CONTACT, self._on_contact),
             (RECORD, self._on_record),
             (ERROR, self._on_error),
         ):
@@ -108,7 +122,10 @@ class Node:
         await self._remember_mode()
         await self.ledger.record_scenario(self.settings.scenario.to_json(), "start", self.clock.now())
         self._spawn("board", self.board.run)
+        self.sentry.begin()
         await self.controller.start()
+        self._spawn("sentry", self.sentry.run)
+        self._spawn("targets", self.sentry.run_targets)
         self._spawn("controller", self.controller.run)
         self._spawn("errors", lambda: self.errors.run(self._react))
         self._spawn("modes", self._follow_board)
@@ -253,9 +270,10 @@ class Node:
 
     def _answer(self, reading: Reading | None) -> Json:
         account = self.controller.account
-        if reading is None:
-            return {"energy": energy_json(account)}
-        return {"reading": reading.to_json(None), "ageS": self.controller.reading_age_s(), "energy": energy_json(account)}
+        answer: Json = {"energy": energy_json(account), "released": dict(self.controller.released)}
+        if reading is not None:
+            answer |= {"reading": reading.to_json(None), "ageS": self.controller.reading_age_s()}
+        return answer
 
     async def _on_snapshot(self, _sender: str, _message: Json) -> Json:
         return self._answer(self.controller.reading)
@@ -265,8 +283,29 @@ class Node:
         return self._answer(await refresh())
 
     async def _on_command(self, _sender: str, message: Json) -> Json:
-        await self.controller.execute(Command.from_json(message))
+        command = Command.from_json(message)
+        await self._hear(Contact.from_json(message.get("contact")))
+        mode = _ACTIVE.get(command.kind)
+        if mode is not None and (overdue_s := self.sentry.overdue_s(mode)) >= 0:
+            raise CommandRefusedError(
+                f"{self.unit_id}: {command.kind}: no voltage reference has confirmed the Grid Master in time, {overdue_s:.0f} s late"
+            )
+        await self.controller.execute(command)
         return self._answer(self.controller.reading)
+
+    async def _on_contact(self, _sender: str, message: Json) -> Json:
+        await self._hear(Contact.from_json(message))
+        return {"epoch": self.controller.highest_epoch}
+
+    async def _hear(self, contact: Contact) -> None:
+        """The Grid Master's word counts only with the newest epoch; it is durable here before it is acknowledged.
+
+        Raises:
+            CommandRefusedError: for an old epoch.
+
+        """
+        await self.controller.admit(contact.epoch)
+        self.sentry.heard(contact)
 
     async def command_by_hand(self, command: Command) -> Converter:
         """A person's command to this unit's converter.

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from .model.converter import ConverterMode, Reading
@@ -64,7 +65,11 @@ class DeviceData:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What comes with a driver: who stops the converter when nobody commands it any more (`device`, `guard` or `none`)."""
+    """What comes with a driver.
+
+    `dead_man`: who stops the converter when nobody commands it any more: the `device` itself, the `guard` (the driver's
+    writes are HTTP requests that it can send too), or `none`.
+    """
 
     name: str
     dead_man: str = "none"
@@ -92,11 +97,67 @@ class Driver(Protocol):
     def set_current(self, current_a: float) -> DeviceRequest:
         """Set the current limit."""
 
+    def ask_status(self) -> DeviceRequest:
+        """Ask for mode and meters: what `status` sends."""
+
     async def write(self, request: DeviceRequest) -> Json:
         """Send a request; the parts of `dcdc` the device answers. Raises DriverError."""
 
     async def close(self) -> None:
         """Let go of the device; what it does is not changed."""
+
+
+class GuardRole(StrEnum):
+    """What a converter is on its line, as far as its dead-man is concerned."""
+
+    OFF = "off"
+    CURRENT = "current"
+    REFERENCE = "reference"
+
+    @classmethod
+    def of(cls, mode: ConverterMode | None) -> GuardRole:
+        """The role that comes with a mode; an unknown mode may push current."""
+        if mode is ConverterMode.WAIT:
+            return cls.OFF
+        return cls.REFERENCE if mode is ConverterMode.VOLTAGE_REFERENCE else cls.CURRENT
+
+
+@dataclass(frozen=True, slots=True)
+class GuardReport:
+    """What the dead-man knows of a converter: `trip` is why it was stopped, until its unit re-arms it.
+
+    `is_off`: read in wait since then. The ages are wall seconds.
+    """
+
+    role: GuardRole
+    epoch: int
+    trip: str
+    tripped_ago_s: float
+    is_off: bool
+    beat_ago_s: float
+
+
+class Guard(Protocol):
+    """A unit's way to its converter's one writer, which goes on when the unit's process does not."""
+
+    async def arm(self, role: GuardRole, epoch: int) -> None:
+        """Watch the converter (anew, after a trip): the unit has read what it does. Raises DriverError."""
+
+    async def beat(self) -> None:
+        """The unit is well and has the right to go on. Never raises: what does not arrive is missed there."""
+
+    async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Json:
+        """Send a device request; the parts of `dcdc` the device answers.
+
+        `deadline_s`: the last moment for it [wall s]. `role`: what the converter is afterwards, None for no change.
+        Raises DriverError, or CommandRefusedError if it is late, of an older epoch, or active after a trip.
+        """
+
+    async def report(self, unit_id: str) -> GuardReport | None:
+        """What is known of any converter of the same writer; None if it is not its own or the writer does not answer."""
+
+    async def close(self) -> None:
+        """Let go; the watch goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +240,9 @@ class Lease(Protocol):
     @property
     def renewed_wall_s(self) -> float:
         """When the last confirmed renewal was sent [wall s]."""
+
+    async def renew(self) -> bool:
+        """Confirm it by compare-and-set; False if somebody else has it now. Raises ClusterError."""
 
 
 class Ledger(Protocol):

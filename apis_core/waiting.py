@@ -12,10 +12,16 @@ LONGEST_WAIT_S = 6 * 3600.0
 
 async def wait_for(clock: Clock, until_s: float | None, wake: asyncio.Event) -> bool:
     """Wait until the community's monotonic clock shows `until_s` or `wake` is set; whether it was set (it is cleared)."""
-    delay_s = None
-    if until_s is not None:
-        ahead_s = until_s - clock.monotonic()
-        delay_s = min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, clock.to_wall(ahead_s))) if ahead_s > 0 else 0.0
+    return await _wait(None if until_s is None else clock.to_wall(until_s - clock.monotonic()), wake)
+
+
+async def wait_for_wall(clock: Clock, until_wall_s: float | None, wake: asyncio.Event) -> bool:
+    """The same until a moment of the wall clock."""
+    return await _wait(None if until_wall_s is None else until_wall_s - clock.wall(), wake)
+
+
+async def _wait(ahead_s: float | None, wake: asyncio.Event) -> bool:
+    delay_s = None if ahead_s is None else min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, ahead_s)) if ahead_s > 0 else 0.0
     try:
         async with asyncio.timeout(delay_s):
             await wake.wait()

@@ -17,8 +17,10 @@ from apis_core.drivers.emulator import EmulatorDriver
 from apis_core.emulator.engine import MODES, Engine, House
 from apis_core.emulator.profiles import Profiles, Series
 from apis_core.emulator.server import World
+from apis_core.guard.memory import MemoryGuard
 from apis_core.ledger.database import LedgerDatabase
 from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger
+from apis_core.model.converter import ConverterMode
 from apis_core.model.deal import Deal, Direction, Grant
 from apis_core.model.hardware import Hardware, Range
 from apis_core.model.modes import OperationMode
@@ -155,6 +157,7 @@ class VirtualCommunity:
         self.database = LedgerDatabase()
         self.writer = LedgerWriter(self.database, threaded=False)
         self.hub = EmbeddedHub()
+        self.guard = MemoryGuard(self.clock)
         self.rng = random.Random(seed)
         nodes = tuple(self.a_node(unit, hardware or a_hardware(), scenario or a_scenario()) for unit in units or charges_pct)
         self.community = LocalCommunity(nodes, self.clock)
@@ -163,7 +166,9 @@ class VirtualCommunity:
         settings = Settings(unit, self.policy, hardware, scenario, UTC_ZONE, unit_name=unit)
         driver = EmulatorDriver(unit, lambda request: self.send(unit, request))
         ledger = UnitLedger(self.writer, unit)
-        return Node(settings, driver, self.hub.join(unit), ledger, self.clock, random.Random(self.rng.random()))
+        wait = driver.set_mode(ConverterMode.WAIT, self.policy.operation_grid_voltage_v, 0.0, 0.0)
+        guard = self.guard.unit(unit, self.policy.member_unit_ids, self.policy.times, driver, wait)
+        return Node(settings, driver, self.hub.join(unit), ledger, self.clock, random.Random(self.rng.random()), guard=guard)
 
     async def send(self, unit: str, request: DeviceRequest) -> Any:
         fault = self.faults.get(unit)
@@ -209,9 +214,11 @@ def in_virtual_time(story: Callable[[VirtualCommunity], Awaitable[None]], *args:
     async def main() -> None:
         community = VirtualCommunity(*args, **kwargs)
         made.append(community)
+        watching = asyncio.create_task(community.guard.run())
         await community.community.start()
         await story(community)
         await community.community.close()
+        watching.cancel()
         await asyncio.gather(*(node.ledger.flush() for node in community.community.nodes.values()))
 
     try:

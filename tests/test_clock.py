@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apis_core.clock import ScaledClock, VirtualClock, WallClock, run_virtual
+from apis_core.clock import ScaledClock, VirtualClock, WallClock, loop_time_s, run_virtual
 from apis_core.waiting import wait_for
 from tests.builders import NOON
 
@@ -24,7 +24,7 @@ def test_virtual_time_jumps_to_the_next_timer() -> None:
 
 def test_scaled_time_runs_faster_and_periods_stay_above_50_ms() -> None:
     async def main() -> None:
-        clock = ScaledClock(NOON, 60, asyncio.get_running_loop().time())
+        clock = ScaledClock(NOON, 60, loop_time_s)
         await clock.sleep(120)
         assert clock.wall() == pytest.approx(2)
         assert clock.monotonic() == pytest.approx(120)
@@ -40,7 +40,7 @@ def test_scaled_time_runs_faster_and_periods_stay_above_50_ms() -> None:
 
 def test_a_scaled_clock_follows_the_emulator_without_a_jump_of_its_monotonic_time() -> None:
     async def main() -> None:
-        clock = ScaledClock(NOON, 10, 0.0)
+        clock = ScaledClock(NOON, 10, loop_time_s)
         await asyncio.sleep(10)
         before = clock.monotonic()
         assert clock.follow(NOON + timedelta(seconds=109), 10) == timedelta(seconds=9)

@@ -188,7 +188,7 @@ def test_a_changed_scenario_file_is_taken_over_and_a_bad_one_is_not(tmp_path: Pa
     async def story(port: int) -> None:
         setups = app.load_setups(folders(tmp_path, port, ("E001",)))
         object.__setattr__(setups[0].settings.scenario, "refreshing_period_s", 0.1)
-        async with app.open_community(setups, tmp_path / "data") as community:
+        async with app.open_community(setups, tmp_path / "data", guarded=False) as community:
             node = community.nodes["E001"]
             path = tmp_path / "E001" / "scenario.json"
             for content, price in (("{", 10.0), (json.dumps({**scenario_json(7.0), "refreshingPeriodMsec": 100}), 7.0)):
@@ -211,7 +211,7 @@ async def community(tmp_path: Path) -> AsyncIterator[tuple[LocalCommunity, str]]
     options = app.EmulatorOptions(units=2, port=0, acceleration=60)
     async with app.open_emulator(options) as (_, port):
         setups = app.demo_setups(2, port, policy_for(2), hardware(), scenario())
-        async with app.open_community(setups, tmp_path) as community:
+        async with app.open_community(setups, tmp_path, guarded=False) as community:
             runner = await serve(community, "127.0.0.1", 0)
             yield community, f"http://127.0.0.1:{runner.addresses[0][1]}"
             await runner.cleanup()

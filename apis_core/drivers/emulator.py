@@ -40,7 +40,7 @@ class EmulatorDriver:
     @property
     def capabilities(self) -> Capabilities:
         """See Driver."""
-        return Capabilities("emulator")
+        return Capabilities("emulator", "guard")
 
     async def read(self) -> DeviceData:
         """See Driver."""
@@ -53,7 +53,12 @@ class EmulatorDriver:
 
     async def status(self) -> Json:
         """See Driver."""
-        return await self._ask(f"/get/dcdc/status/{self._unit_id}")
+        request = self.ask_status()
+        return _object(await self._send(request), request.path)
+
+    def ask_status(self) -> DeviceRequest:
+        """See Driver."""
+        return DeviceRequest("GET", f"/get/dcdc/status/{self._unit_id}")
 
     def set_mode(self, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float) -> DeviceRequest:
         """See Driver."""

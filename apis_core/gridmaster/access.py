@@ -15,6 +15,7 @@ from ..unit.board import DEAL, STOP, Board
 from ..unit.controller import energy_from_json
 from ..unit.settings import Settings
 from ..unit.subjects import COMMAND, READ, RECORD, SNAPSHOT
+from .contacts import Contacts
 
 _LOGGER = logging.getLogger(__name__)
 RECORD_TIMEOUT_S = 2.0
@@ -34,8 +35,10 @@ class Access:
         self.board = board
         self.clock = clock
         self._lease = lease
+        self.contacts = Contacts(settings, cluster, board, clock, lease)
         self.readings: dict[str, Reading] = {}
         self.energy: dict[str, Mapping[str, SideEnergy]] = {}
+        self.released: dict[str, dict[str, str]] = {}
         self.changed_s = -math.inf
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
@@ -96,13 +99,17 @@ class Access:
             ApisError: if the unit refused, failed or did not answer.
 
         """
+        await self.contacts.confirm()
         deadline_s = self.command_deadline_s()
+        sent_s, renewed_s = self.clock.wall(), self._lease.renewed_wall_s
         command = replace(Command(kind, self._lease.epoch, deadline_s, reason=reason), **params)  # type: ignore[arg-type]
         self.changed_s = self.clock.monotonic()
         if kind not in (CommandKind.WAIT, CommandKind.SCRAM):
             self._maybe_on.add(unit_id)
         try:
-            answer = await self.cluster.request(unit_id, COMMAND, command.to_json(), 2 * deadline_s)
+            message = {**command.to_json(), "contact": self.contacts.message(self.line()).to_json()}
+            answer = await self.cluster.request(unit_id, COMMAND, message, 2 * deadline_s)
+            self.contacts.acknowledged(unit_id, renewed_s, sent_s)
         finally:
             self.changed_s = self.clock.monotonic()
         self._take(unit_id, answer)
@@ -117,14 +124,19 @@ class Access:
                     self.readings[unit_id] = Reading.from_json(answer["reading"], received_s)
                     if received_s >= self.changed_s and self.readings[unit_id].converter.mode is ConverterMode.WAIT:
                         self._maybe_on.discard(unit_id)
+            self.released[unit_id] = {str(key): str(reason) for key, reason in answer.get("released", {}).items()}
             self.energy[unit_id] = energy_from_json(answer.get("energy", {}))
         except (MessageError, TypeError, ValueError) as error:
             _LOGGER.warning("reading of %s was ignored: %s", unit_id, error)
 
+    def may_anything_be_on(self) -> bool:
+        """Whether any deal or converter needs the Grid Master's word."""
+        return any(not deal.is_ended for deal in self.board.deals()) or any(self.may_be_on(unit) for unit in self.policy.member_unit_ids)
+
     def line(self) -> Line:
         """The line as known now."""
         converters = {unit_id: reading.converter for unit_id, reading in self.readings.items()}
-        return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy)
+        return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy, self.released)
 
     def may_be_on(self, unit_id: str) -> bool:
         """Whether a converter was last seen on, or was told to switch on and not seen off since."""

@@ -50,7 +50,7 @@ async def stop(access: Access, deal: Deal, reason: str | None) -> Deal:
 async def _let_go(access: Access, deal: Deal, unit_id: str) -> str | None:
     """The unit's part of a stop; what went wrong, or None."""
     line = access.line()
-    others = [d for d in line.others(deal, unit_id) if d.is_running]
+    others = line.running_others(deal, unit_id)
     text = f"stop of deal {deal.deal_id}"
     try:
         if others:

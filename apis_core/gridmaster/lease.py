@@ -4,6 +4,8 @@ Each change of holder raises the epoch. A holder renews by compare-and-set; whoe
 long the lease has not changed. A renewal whose answer was lost is read back: if it holds our own count it was applied.
 """
 
+import asyncio
+
 from ..model.errors import ClusterError, StoreConflictError
 from ..ports import Clock, Entry, Store
 from ..rules import role
@@ -23,6 +25,7 @@ class StoreLease:
         self._held: role.LeaseRecord | None = None
         self._revision = 0
         self._renewed_wall_s = 0.0
+        self._writing = asyncio.Lock()
 
     @property
     def epoch(self) -> int:
@@ -70,11 +73,12 @@ class StoreLease:
         return await self._write(taken, entry.revision if entry is not None else None)
 
     async def renew(self) -> bool:
-        """Confirm the lease; False if somebody else has it now."""
-        if self._held is None:
-            return False
-        renewed = role.LeaseRecord(self._unit_id, self._held.epoch, self._held.renewal + 1)
-        return await self._write(renewed, self._revision)
+        """See Lease."""
+        async with self._writing:
+            if self._held is None:
+                return False
+            renewed = role.LeaseRecord(self._unit_id, self._held.epoch, self._held.renewal + 1)
+            return await self._write(renewed, self._revision)
 
     async def hand_to(self, unit_id: str) -> None:
         """Give it to another unit (or, with an empty id, to nobody)."""

@@ -59,8 +59,24 @@ class GridMaster:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
                 group.create_task(self._conduct())
+                group.create_task(self._keep_contact())
         finally:
             self._access.board.unlisten(self._wake)
+
+    async def _keep_contact(self) -> None:
+        """The word to every member, each second while anything is on."""
+        access, wake = self._access, self._access.board.listen()
+        try:
+            while True:
+                if access.may_anything_be_on():
+                    await access.contacts.tell(access.line())
+                    wake.clear()
+                    await access.contacts.pause(asyncio.Event())
+                else:
+                    await wake.wait()
+                    wake.clear()
+        finally:
+            access.board.unlisten(wake)
 
     async def _watch(self) -> None:
         """Readings, counters and the safety of the line, at the collection period."""
@@ -224,10 +240,15 @@ class GridMaster:
         """Look at a started deal when its end is predicted: stop it if its amount has been exchanged."""
         access = self._access
         due_s = self._due_s.get(deal.deal_id)
-        for unit_id in deal.unit_ids:
-            reading = access.readings.get(unit_id)
-            if reading is not None and reading.converter.mode is ConverterMode.WAIT and reading.monotonic_s >= access.changed_s:
-                raise beginnings.StepFailedError(f"{unit_id} went to wait by itself")
+        by_itself = self._ended_by_itself(deal)
+        if by_itself is not None:
+            await access.read(*deal.unit_ids)
+            deal = await access.count(deal)
+            if deal.cumulate_amount_wh < deal.amount_wh:
+                raise beginnings.StepFailedError(by_itself)
+            await endings.stop(access, deal, None)
+            self._due_s.pop(deal.deal_id, None)
+            return True
         if due_s is None or due_s > access.clock.monotonic():
             return False
         await access.read(deal.unit_on(Side(access.policy.reference_side)))
@@ -238,6 +259,18 @@ class GridMaster:
         await endings.stop(access, deal, None)
         self._due_s.pop(deal.deal_id, None)
         return True
+
+    def _ended_by_itself(self, deal: Deal) -> str | None:
+        """Which unit carries a started deal no longer, and why; None if both do."""
+        access = self._access
+        for unit_id in deal.unit_ids:
+            released = access.released.get(unit_id, {}).get(deal.deal_id)
+            if released is not None:
+                return f"{unit_id} stopped it: {released}"
+            reading = access.readings.get(unit_id)
+            if reading is not None and reading.converter.mode is ConverterMode.WAIT and reading.monotonic_s >= access.changed_s:
+                return f"{unit_id} went to wait by itself"
+        return None
 
     def _predict(self, deal: Deal) -> None:
         """When the deal's amount will have been exchanged at the present power."""
@@ -252,7 +285,7 @@ class GridMaster:
         if seconds is None:
             self._due_s.pop(deal.deal_id, None)
         else:
-            self._due_s[deal.deal_id] = reading.monotonic_s + seconds
+            self._due_s[deal.deal_id] = access.contacts.complete_s[deal.deal_id] = reading.monotonic_s + seconds
             self._wake.set()
 
     async def _dispose(self, deal: Deal) -> bool:
@@ -260,7 +293,7 @@ class GridMaster:
             return False
         if await self._access.dispose(deal):
             _LOGGER.info("deal %s ended with %.2f of %d Wh", deal.deal_id, deal.cumulate_amount_wh, deal.amount_wh)
-            for memory in (self._failed, self._told, self._ramps, self._due_s):
+            for memory in (self._failed, self._told, self._ramps, self._due_s, self._access.contacts.complete_s):
                 memory.pop(deal.deal_id, None)
             return True
         self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s

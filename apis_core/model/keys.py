@@ -252,6 +252,8 @@ def _plain(value: Any, scale: float) -> Any:
         return str(value)
     if isinstance(value, tuple):
         return list(value)
+    if hasattr(value, "to_json"):
+        return value.to_json()
     return round(value * scale) if scale != 1 else value
 
 

@@ -9,6 +9,7 @@ from .deal import Side
 from .errors import ConfigError, Problem
 from .keys import Key, Notice, flag, mapping, number, one_of, read_keys, text, unit_ids, whole, write_keys
 from .modes import OperationMode
+from .safety_times import SafetyTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Policy:
     data_collection_timeout_s: float = 2.0
     main_loop_period_s: float = 5.0
     grid_master_error_sustaining_s: float = 30.0
+    times: SafetyTimes = field(default_factory=SafetyTimes)
 
     @classmethod
     def from_json(cls, data: dict[str, Any], where: str = "policy") -> tuple[Policy, tuple[Notice, ...]]:
@@ -152,6 +154,7 @@ class Policy:
             ),
             (bool(members), "memberUnitIds", "an empty list", "at least one unit"),
         ]
+        checks += [(False, *problem) for problem in self.times.problems(len(members), self.scram_voltage_reference_delay_s)]
         if self.topology_enabled:
             topology = "safety.gridTopologyBasedEvaluation"
             checks += [
@@ -207,6 +210,7 @@ _KEYS = (
     Key("gridUvloMaskV", "grid_uvlo_mask_v", number(at_least=0)),
     Key("safety.sumOfDealingUnitGridCurrentAllowancePerUnitA", "leak_allowance_per_unit_a", number(above=0)),
     Key("safety.sumOfDealGridCurrentMaxA", "sum_of_deal_grid_current_max_a", number(above=0)),
+    Key("safety.times", "times", SafetyTimes.from_json, SafetyTimes()),
     Key(f"{_TOPOLOGY}.enabled", "topology_enabled", flag, default=False),
     Key(f"{_TOPOLOGY}.branchIds", "branch_ids", unit_ids, ()),
     Key(f"{_TOPOLOGY}.branchAssociation", "branch_units", mapping(_branch_units), {}),

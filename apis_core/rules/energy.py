@@ -9,9 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..model.converter import Meter
-from ..model.deal import SideEnergy
+from ..model.deal import Deal, Side, SideEnergy
 
 IDLE_CURRENT_A = 0.02
+# Without a Grid Master units stop a deal by themselves at the predicted moment, or by their count if that was wrong. What only one of a deal's units carries is the reference's to carry: the unit on the
+# other side than the reference goes first, its partner soon after, and one deal after the other [wall s].
+OWN_STOP_TIME_MARGIN, OWN_STOP_MARGIN = 0.005, 0.015
+OWN_STOP_LEAST_S, PARTNER_S, NEXT_DEAL_S = 1.0, 0.5, 1.0
+RATIO_FROM_WH = 1.0
 MORE_THAN_AGREED = "more current than agreed"
 LOSS_WITHOUT_EXCHANGE = "converter loss without exchange"
 
@@ -125,8 +130,47 @@ def deal_power_w(meter: Meter, sign: int, current_a: float) -> float:
     return sign * (meter.battery_power_w or 0.0) * min(1.0, abs(current_a) / total_a)
 
 
+def own_stop_s(predicted_s: float | None, taken_s: float, limit_s: float, per_wall_s: float) -> float:
+    """In how many seconds the first of a deal's units stops it by itself.
+
+    Args:
+        predicted_s: until its amount will have been exchanged; None if nothing flows.
+        taken_s: for how long it has been exchanging.
+        limit_s: how long it may at most.
+        per_wall_s: seconds of the community in a second of the wall.
+
+    """
+    left_s = limit_s - taken_s
+    if predicted_s is None:
+        return left_s
+    margin_s = max(OWN_STOP_LEAST_S * per_wall_s, OWN_STOP_TIME_MARGIN * (taken_s + max(0.0, predicted_s)))
+    return min(left_s, predicted_s + margin_s)
+
+
+def one_after_the_other(moments_s: Mapping[str, float], apart_s: float) -> dict[str, float]:
+    """The same moments in the same order, moved back where two are less than `apart_s` apart."""
+    found: dict[str, float] = {}
+    last_s = float("-inf")
+    for key, moment_s in sorted(moments_s.items(), key=lambda item: (item[1], item[0])):
+        found[key] = last_s = max(moment_s, last_s + apart_s)
+    return found
+
+
 def seconds_to_complete(amount_wh: float, counted_wh: float, power_w: float) -> float | None:
     """When the agreed amount will have been counted at the present power [s from now]; None if nothing flows."""
     if counted_wh >= amount_wh:
         return 0.0
     return None if power_w <= 0 else (amount_wh - counted_wh) / power_w * 3600
+
+
+def stop_targets_wh(deal: Deal, reference_side: Side) -> dict[str, float]:
+    """At which count of its own each unit of a deal stops it by itself [Wh].
+
+    The agreed amount is judged on the reference side; the other side's count at that moment follows from the ratio of
+    the two so far.
+    """
+    judged, other = deal.unit_on(reference_side), deal.unit_on(reference_side.opposite)
+    judged_wh, other_wh = deal.side_energy(judged).battery_wh, deal.side_energy(other).battery_wh
+    goal_wh = deal.amount_wh * (1 + OWN_STOP_MARGIN)
+    ratio = other_wh / judged_wh if min(judged_wh, other_wh) >= RATIO_FROM_WH else 1.0
+    return {judged: goal_wh, other: other_wh + max(0.0, goal_wh - judged_wh) * ratio}

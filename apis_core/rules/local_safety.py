@@ -112,6 +112,26 @@ def _dynamic(converter: Converter, around: Surroundings) -> Iterator[Finding]:
         yield Finding("line", f"line voltage is {voltage_v:g} V, expected {low:g} to {high:g} V", twice=True)
 
 
+def current_mode_alone(converter: Converter, policy: Policy, hardware: Hardware, *, changing: bool) -> str | None:
+    """Why a converter in a current mode must leave the line by itself, or None.
+
+    Without a reference the line leaves its window: a charging converter pulls it down, a discharging one pushes it to its
+    own limit, which is the window's upper end. `changing`: the set-points are being changed, only the window counts.
+    """
+    mode, meter, set_a = converter.mode, converter.meter, converter.current_limit_a
+    if mode is None or not mode.is_current_mode:
+        return None
+    low_v, high_v = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v - policy.grid_voltage_allowance_v
+    if meter.grid_voltage_v is not None and not low_v <= meter.grid_voltage_v <= high_v:
+        return f"line voltage is {meter.grid_voltage_v:g} V, expected {low_v:g} to {high_v:g} V"
+    if changing or set_a is None or meter.grid_current_a is None:
+        return None
+    expected_a = set_a if mode is ConverterMode.CHARGE else -set_a
+    if abs(meter.grid_current_a - expected_a) > hardware.grid_current_allowance_a:
+        return f"grid current is {meter.grid_current_a:g} A, expected {expected_a:g} +- {hardware.grid_current_allowance_a:g} A"
+    return None
+
+
 def own_deals(unit_id: str, deals: Iterable[Deal]) -> tuple[Deal, ...]:
     """The unit's deals that have not ended."""
     return tuple(deal for deal in deals if unit_id in deal.unit_ids and not deal.is_ended)

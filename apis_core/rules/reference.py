@@ -4,8 +4,8 @@ All deals of a line share one orientation, the *master side*: the unit on that s
 and in the master deal it holds the line's voltage. Exactly one converter does.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ..model.converter import Converter, ConverterMode
@@ -16,11 +16,15 @@ from .slots import exact
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line as the Grid Master sees it: its deals that have not ended, and the converters as last read."""
+    """A line as the Grid Master sees it: its deals that have not ended, and the converters as last read.
+
+    `released`: by unit, the deals that it has stopped carrying by itself.
+    """
 
     deals: tuple[Deal, ...]
     converters: Mapping[str, Converter]
     policy: Policy
+    released: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @property
     def reference_unit_ids(self) -> tuple[str, ...]:
@@ -57,9 +61,14 @@ class Line:
         """The unit's other active deals."""
         return tuple(d for d in self.deals if d.is_active and d.deal_id != deal.deal_id and unit_id in d.unit_ids)
 
+    def running_others(self, deal: Deal, unit_id: str) -> tuple[Deal, ...]:
+        """The unit's other deals that it exchanges energy for now."""
+        released = self.released.get(unit_id, ())
+        return tuple(d for d in self.others(deal, unit_id) if d.is_running and d.deal_id not in released)
+
     def current_for_others_a(self, deal: Deal, unit_id: str) -> float:
         """The current the unit carries for its other running deals, a magnitude [A]."""
-        return running_current_a((d for d in self.others(deal, unit_id) if d.is_running), unit_id)
+        return running_current_a(self.running_others(deal, unit_id), unit_id)
 
 
 def running_current_a(deals: Iterable[Deal], unit_id: str) -> float:
@@ -274,7 +283,7 @@ def plan_departure(deal: Deal, line: Line) -> Departure | Danger:
     if mode is ConverterMode.VOLTAGE_REFERENCE and own:
         return Departure(unit)
     if own:
-        return Departure(unit, current_a=running_current_a((d for d in own if d.is_running), unit))
+        return Departure(unit, current_a=line.current_for_others_a(deal, unit))
     return Departure(unit, command_wait=True)
 
 

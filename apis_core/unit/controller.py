@@ -1,7 +1,7 @@
 """A unit's hands: reads its device, carries out commands as sequences, counts its energy, watches its own limits."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import random
 
 from ..model.converter import Battery, Converter, ConverterMode, Reading
@@ -17,7 +17,7 @@ from ..model.errors import (
     MessageError,
 )
 from ..model.modes import Command, CommandKind, OperationMode
-from ..ports import Clock, Driver, Json, Ledger
+from ..ports import Clock, Driver, Guard, GuardRole, Json, Ledger
 from ..rules import energy, local_safety, sequences
 from ..rules.findings import judged
 from ..rules.schedule import next_reading_s
@@ -41,6 +41,7 @@ _RESUMING = (
     CommandKind.DID_HAND_OVER,
     CommandKind.DID_TAKE_OVER,
 )
+_STARTING = (CommandKind.CHARGE, CommandKind.DISCHARGE, CommandKind.CURRENT)
 # A wait goes on whatever its earlier steps did: the converter that does not follow them is the one to switch off.
 _LENIENT = (CommandKind.WAIT, CommandKind.SCRAM, CommandKind.DID_HAND_OVER)
 
@@ -57,11 +58,13 @@ class Controller:
         clock: Clock,
         rng: random.Random,
         report: Callable[[ErrorReport], None],
+        guard: Guard | None = None,
     ) -> None:
-        """`report` takes errors; it must not block."""
+        """`report` takes errors; it must not block. `guard`: the dead-man of a device that has none of its own."""
         self._settings = settings
         self._driver = driver
-        self._writer = Writer(driver)
+        self._writer = Writer(driver, guard)
+        self._guard = guard
         self._board = board
         self._ledger = ledger
         self._clock = clock
@@ -77,6 +80,8 @@ class Controller:
         self._commanded_s = float("-inf")
         self._read_s: float | None = None
         self._wake = asyncio.Event()
+        self.changed = asyncio.Event()
+        self.released: dict[str, str] = {}
         self.reading: Reading | None = None
         self.account = energy.Account()
         self.highest_epoch = 0
@@ -94,6 +99,24 @@ class Controller:
         account = await self._ledger.state("account") or {}
         self.account = energy.Account(dict(await self._ledger.energy()), dict(account.get("unattributedWh", {})))
         await self.refresh()
+        await self.reconcile("start")
+
+    async def reconcile(self, why: str) -> None:
+        """Look at what the converter does, and take it over from its dead-man; what that has done is told.
+
+        Raises:
+            DriverError: if the device or the guard does not answer.
+
+        """
+        await self.refresh()
+        if self._guard is None:
+            return
+        report = await self._guard.report(self._settings.unit_id)
+        if report is not None:
+            await self.admit(max(report.epoch, self.highest_epoch))
+            if report.trip:
+                self._fault(f"{why}: the dead-man stopped the converter {report.tripped_ago_s:.0f} s ago: {report.trip}", Level.WARN)
+        await self._guard.arm(GuardRole.of(self.converter.mode), self.highest_epoch)
 
     async def run(self) -> None:
         """Read the device at its period until cancelled."""
@@ -114,6 +137,16 @@ class Controller:
     def converter(self) -> Converter:
         """The converter as last seen; all unknown before the first reading."""
         return self.reading.converter if self.reading is not None else Converter()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is under way."""
+        return self._sequence.locked()
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a command is under way, or was so a moment ago that the meters may not show it yet."""
+        return self.is_busy or self._just_commanded()
 
     def reading_age_s(self) -> float:
         """How old the reading is [community s]."""
@@ -163,11 +196,23 @@ class Controller:
             DriverError: if the device did not follow.
 
         """
-        await self._admit(command.epoch)
+        await self.admit(command.epoch)
         if command.kind is CommandKind.SCRAM:
             self._generation += 1
+        elif command.kind in _STARTING:
+            self.released.clear()
         deadline_s = self._clock.wall() + command.deadline_s
         return await self._run_sequence(command, deadline_s, self._generation)
+
+    async def let_go(self, deal_ids: Collection[str], reason: str) -> Converter:
+        """Carry some deals no longer: on with the current of the others, to wait if there are none."""
+        self.released.update(dict.fromkeys(deal_ids, reason))
+        running, _ = self._deal_currents_a()
+        if not running:
+            return await self.stop_local(reason)
+        current_a = round(abs(sum(running.values())), 6)
+        command = Command(CommandKind.CURRENT, self.highest_epoch, float("inf"), grid_current_a=current_a, reason=reason)
+        return await self._run_sequence(command, float("inf"), self._generation)
 
     async def stop_local(self, reason: str) -> Converter:
         """To wait now, whatever is going on: self-protection needs nobody's permission."""
@@ -178,12 +223,15 @@ class Controller:
     def settle(self, deal_ids: frozenset[str]) -> None:
         """Forget the counters of deals that have left the store."""
         self.account = self.account.without(deal_ids)
+        for deal_id in deal_ids:
+            self.released.pop(deal_id, None)
 
     def account_json(self) -> Json:
         """What no deal was charged with, for the ledger."""
         return {"unattributedWh": dict(self.account.unattributed_wh)}
 
-    async def _admit(self, epoch: int) -> None:
+    async def admit(self, epoch: int) -> None:
+        """Take note of an epoch, durably. Raises CommandRefusedError if a higher one has been seen."""
         if epoch < self.highest_epoch:
             raise CommandRefusedError(
                 f"{self._settings.unit_id}: found epoch {epoch}, expected at least {self.highest_epoch}: another Grid Master is in charge"
@@ -203,7 +251,7 @@ class Controller:
                 if silent and i < len(actions) - 1:
                     continue
                 try:
-                    await self._perform(action, lambda: self._still_right(command, deadline_s, generation))
+                    await self._perform(action, command.epoch, deadline_s, lambda: self._still_right(command, deadline_s, generation))
                 except DriverError as error:
                     if not lenient or i == len(actions) - 1:
                         self._fault(f"{command.kind}: {error}", Level.WARN if isinstance(action, sequences.Checkpoint) else Level.ERROR)
@@ -225,7 +273,7 @@ class Controller:
         if self._clock.wall() > deadline_s:
             raise CommandRefusedError(f"{unit_id}: {command.kind} came too late")
 
-    async def _perform(self, action: sequences.Action, admit: Callable[[], None]) -> None:
+    async def _perform(self, action: sequences.Action, epoch: int, deadline_s: float, admit: Callable[[], None]) -> None:
         if isinstance(action, sequences.Checkpoint):
             await self._checkpoint(action, admit)
             return
@@ -234,7 +282,7 @@ class Controller:
             async with self._io:
                 admit()
                 try:
-                    self._merge(await self._writer.write(action), stepped=True)
+                    self._merge(await self._writer.write(action, epoch=epoch, deadline_s=deadline_s), stepped=True)
                 except DriverError:
                     if attempt == attempts:
                         raise
@@ -274,6 +322,8 @@ class Controller:
 
     def _take(self, converter: Converter, battery: Battery, house: Json, *, stepped: bool = False) -> Reading:
         now_s = self._clock.monotonic()
+        if self.reading is None or converter.mode is not self.converter.mode:
+            self.changed.set()
         self.reading = Reading(self._settings.unit_id, self._clock.now(), now_s, converter, battery, house)
         sample = energy.Sample.of(converter.meter, now_s)
         if sample is not None:
@@ -285,19 +335,20 @@ class Controller:
         unit_id = self._settings.unit_id
         active = [deal for deal in self._board.own_deals(unit_id) if deal.is_active]
         currents = {deal.deal_id: (deal.compensated_current_a(unit_id), deal.stop_time) for deal in active}
-        running = {deal_id: current_a for deal_id, (current_a, stop) in currents.items() if stop is None}
-        return running, {deal_id: current_a for deal_id, (current_a, stop) in currents.items() if stop is not None}
+        ending = {deal_id for deal_id, (_, stop) in currents.items() if stop is not None or deal_id in self.released}
+        running = {deal_id: current_a for deal_id, (current_a, _) in currents.items() if deal_id not in ending}
+        return running, {deal_id: current_a for deal_id, (current_a, _) in currents.items() if deal_id in ending}
 
     def _check(self, reading: Reading) -> str | None:
         """Report what is out of order; the reason if the unit must stop at once."""
         settings = self._settings
         around = local_safety.Surroundings(
             settings.unit_id,
-            self._board.own_deals(settings.unit_id),
+            tuple(deal for deal in self._board.own_deals(settings.unit_id) if deal.deal_id not in self.released),
             self.local_mode(),
             settings.policy,
             settings.hardware,
-            suspended=self._suspended or self._sequence.locked() or self._just_commanded(),
+            suspended=self._suspended or self.is_changing,
         )
         findings = local_safety.check(reading.converter, around)
         period_s = self._clock.period(settings.policy.data_acquisition_period_s)

@@ -1,0 +1,132 @@
+"""A guard within the process: for virtual time, where a killed unit leaves it standing, and for a demo, which ends as a whole."""
+
+import asyncio
+from collections.abc import Iterable
+import contextlib
+import logging
+
+from ..model.converter import Converter, ConverterMode
+from ..model.errors import CommandRefusedError, DriverError, MessageError
+from ..model.safety_times import SafetyTimes
+from ..ports import Clock, DeviceRequest, Driver, GuardReport, GuardRole, Json
+from .dead_man import DeadMan, Watched
+
+_LOGGER = logging.getLogger(__name__)
+LONGEST_PAUSE_S = 3600.0
+
+
+class MemoryGuard:
+    """The dead-man of all converters of one machine."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Watches nobody yet; `run` has to be running."""
+        self.clock = clock
+        self.mind = DeadMan()
+        self.drivers: dict[str, tuple[Driver, DeviceRequest]] = {}
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def unit(self, unit_id: str, line: Iterable[str], times: SafetyTimes, driver: Driver, wait: DeviceRequest) -> MemoryUnitGuard:
+        """A unit's way to it. `wait` puts the converter to wait at once."""
+        self.drivers[unit_id] = (driver, wait)
+        return MemoryUnitGuard(self, unit_id, tuple(line), times)
+
+    async def run(self) -> None:
+        """Put to wait whoever is not spoken for, until cancelled."""
+        while True:
+            now_s = self.clock.wall()
+            for unit_id in self.mind.due(now_s):
+                self._begin(self._send_wait(unit_id))
+            for unit_id in self.mind.to_read(now_s):
+                self._begin(self._look_at(unit_id))
+            next_s = self.mind.next_s(self.clock.wall())
+            pause_s = LONGEST_PAUSE_S if next_s is None else min(LONGEST_PAUSE_S, max(0.02, next_s - self.clock.wall()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    def wake(self) -> None:
+        """Look again now."""
+        self._wake.set()
+
+    def _begin(self, work: contextlib.AbstractAsyncContextManager[None] | object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_wait(self, unit_id: str) -> None:
+        driver, wait = self.drivers[unit_id]
+        try:
+            await driver.write(wait)
+        except DriverError as error:
+            _LOGGER.warning("guard: %s", error)
+        await self._look_at(unit_id)
+
+    async def _look_at(self, unit_id: str) -> None:
+        driver, _ = self.drivers[unit_id]
+        try:
+            is_off = Converter().merged(await driver.status()).mode is ConverterMode.WAIT
+        except (DriverError, MessageError) as error:
+            _LOGGER.debug("guard: %s", error)
+            return
+        self.mind.saw(unit_id, is_off, self.clock.wall())
+        if not is_off and self.mind.units[unit_id].role == GuardRole.OFF:
+            self.mind.stop(unit_id, "found on though nobody had switched it on", self.clock.wall())
+        self.wake()
+
+
+class MemoryUnitGuard:
+    """See Guard."""
+
+    def __init__(self, guard: MemoryGuard, unit_id: str, line: tuple[str, ...], times: SafetyTimes) -> None:
+        """Made by the guard."""
+        self._guard = guard
+        self._unit_id = unit_id
+        self._line = line
+        self._times = times
+
+    async def arm(self, role: GuardRole, epoch: int) -> None:
+        """See Guard."""
+        watched = Watched(self._line, self._times.current_mode_dead_man_s, self._times.reference_dead_man_s)
+        self._guard.mind.arm(self._unit_id, watched, role, epoch, self._guard.clock.wall())
+        self._guard.wake()
+
+    async def beat(self) -> None:
+        """See Guard."""
+        self._guard.mind.beat(self._unit_id, self._guard.clock.wall())
+
+    async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Json:
+        """See Guard."""
+        guard, mind, unit_id = self._guard, self._guard.mind, self._unit_id
+        is_wait, now_s = role is GuardRole.OFF, guard.clock.wall()
+        refusal = mind.refusal(unit_id, active=not is_wait, wait=is_wait, epoch=epoch, deadline_s=deadline_s, now_s=now_s)
+        if refusal:
+            raise CommandRefusedError(refusal)
+        watched = mind.units[unit_id]
+        if role is GuardRole.REFERENCE or (role is GuardRole.CURRENT and watched.role == GuardRole.OFF):
+            mind.learn(unit_id, role, now_s)
+            guard.wake()
+        answer = await guard.drivers[unit_id][0].write(request)
+        if is_wait and Converter().merged(answer).mode is ConverterMode.WAIT:
+            mind.learn(unit_id, GuardRole.OFF, guard.clock.wall())
+            mind.saw(unit_id, is_off=True, now_s=guard.clock.wall())
+        elif watched.trip and not is_wait:
+            # It was stopped while this write was on its way: the wait goes out once more.
+            watched.is_off = False
+        elif role is GuardRole.CURRENT:
+            mind.learn(unit_id, role, guard.clock.wall())
+        guard.wake()
+        return answer
+
+    async def report(self, unit_id: str) -> GuardReport | None:
+        """See Guard."""
+        watched, now_s = self._guard.mind.units.get(unit_id), self._guard.clock.wall()
+        if watched is None:
+            return None
+        return GuardReport(
+            GuardRole(watched.role), watched.epoch, watched.trip, now_s - watched.tripped_s, watched.is_off, now_s - watched.beat_s
+        )
+
+    async def close(self) -> None:
+        """See Guard."""

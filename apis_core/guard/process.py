@@ -1,0 +1,333 @@
+"""The guard: a process that writes to a node's converters for it, and puts them to wait when the node's word stops.
+
+    python -I -S process.py SOCKET STATE
+
+It speaks lines of JSON on a Unix socket, uses the standard library alone, is its own session, and outlives the node. It
+ends when nobody has been connected for a while and every converter is off. Times are seconds of the machine's own clock
+since its start, sleep included, which node and guard share.
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if __name__ == "__main__":
+    # Devices are reached by plain HTTP; TLS would be a quarter of the guard.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    sys.path.insert(0, __file__.rpartition("/")[0])
+    import dead_man  # type: ignore[import-not-found]
+else:
+    from . import dead_man
+
+import fcntl
+import http.client
+import json
+import os
+import queue
+import selectors
+import signal
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from typing import IO, Any
+
+LONELY_S = 15.0
+LEAVING_S = 4.0
+DEVICE_TIMEOUT_S = 2.0
+LONGEST_LINE = 65536
+
+
+def now_s() -> float:
+    """Seconds since the machine started, sleep included."""
+    return float(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+class Device:
+    """How a converter is reached: what puts it to wait, what asks for its mode, and what its answers show."""
+
+    def __init__(self, claim: dict[str, Any], lock: IO[str]) -> None:
+        self.base = urlsplit(claim["base"])
+        self.wait = claim["wait"]
+        self.status = claim["status"]
+        self.waiting = claim["waiting"]
+        self.lock = lock
+        self.jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def ask(self, request: dict[str, Any], timeout_s: float) -> tuple[int, str]:
+        """One request; the answer's status and text. Raises OSError or http.client.HTTPException."""
+        connection = http.client.HTTPConnection(self.base.hostname or "", self.base.port or 80, timeout=timeout_s)
+        try:
+            connection.request(request["method"], self.base.path + request["path"])
+            answer = connection.getresponse()
+            return answer.status, answer.read(LONGEST_LINE).decode("utf-8", "replace")
+        finally:
+            connection.close()
+
+    def is_waiting(self, text: str) -> bool:
+        """Whether an answer shows the converter in wait."""
+        try:
+            found = json.loads(text)
+            for key in self.waiting["path"]:
+                found = found[key]
+        except ValueError, KeyError, TypeError:
+            return False
+        return bool(found == self.waiting["value"])
+
+
+class Guard:
+    """The one process that writes to these converters."""
+
+    def __init__(self, socket_path: str, state_path: str) -> None:
+        self.state_path = state_path
+        self.socket_path = socket_path
+        self.mind = dead_man.DeadMan()
+        self.devices: dict[str, Device] = {}
+        self.clients: dict[socket.socket, bytearray] = {}
+        self.lock = threading.RLock()
+        self.alone_since_s = now_s()
+        self.leaving_s: float | None = None
+        self.selector = selectors.DefaultSelector()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(socket_path)
+        self.listener.listen(4)
+        self.waker, self.woken = socket.socketpair()
+        self.selector.register(self.listener, selectors.EVENT_READ)
+        self.selector.register(self.woken, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Until nobody needs it."""
+        while not self._is_done():
+            for key, _ in self.selector.select(self._pause_s()):
+                if key.fileobj is self.listener:
+                    client, _ = self.listener.accept()
+                    self.clients[client] = bytearray()
+                    self.selector.register(client, selectors.EVENT_READ)
+                elif key.fileobj is self.woken:
+                    self.woken.recv(64)
+                else:
+                    self._read(key.fileobj)
+            self._look()
+        os.unlink(self.socket_path)
+
+    def terminate(self, *_: object) -> None:
+        """The machine goes down: current modes at once, references after their line has been told."""
+        with self.lock:
+            for unit_id, watched in self.mind.units.items():
+                if watched.role == dead_man.CURRENT:
+                    self.mind.stop(unit_id, "the guard was told to end", now_s())
+                elif watched.role == dead_man.REFERENCE:
+                    self._tell_all({"leaving": unit_id})
+            if self.leaving_s is None:
+                self.leaving_s = now_s() + LEAVING_S
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again now."""
+        self.waker.send(b"!")
+
+    def _is_done(self) -> bool:
+        with self.lock:
+            if not self.mind.is_idle():
+                return False
+            lonely = not self.clients and now_s() - self.alone_since_s > LONELY_S
+            return bool(lonely or self.leaving_s is not None)
+
+    def _pause_s(self) -> float:
+        with self.lock:
+            moments = [self.mind.next_s(now_s()), self.leaving_s]
+            if not self.clients:
+                moments.append(self.alone_since_s + LONELY_S)
+        ahead = [moment - now_s() for moment in moments if moment is not None]
+        return float(max(0.02, min([*ahead, 5.0])))
+
+    def _look(self) -> None:
+        with self.lock:
+            now = now_s()
+            if self.leaving_s is not None and now >= self.leaving_s:
+                for unit_id, watched in self.mind.units.items():
+                    if watched.role == dead_man.REFERENCE:
+                        self.mind.stop(unit_id, "the guard was told to end", now)
+            due, to_read = self.mind.due(now), self.mind.to_read(now)
+        # One thread each: a device that hangs holds nobody up.
+        for unit_id in due:
+            threading.Thread(target=self._send_wait, args=(unit_id,), daemon=True).start()
+        for unit_id in to_read:
+            threading.Thread(target=self._look_at, args=(unit_id,), daemon=True).start()
+        if due:
+            self._save()
+
+    def _send_wait(self, unit_id: str) -> None:
+        device = self.devices[unit_id]
+        for request in device.wait:
+            try:
+                device.ask(request, DEVICE_TIMEOUT_S)
+            except (OSError, http.client.HTTPException) as error:
+                sys.stderr.write(f"{unit_id}: wait: {error}\n")
+        self._look_at(unit_id)
+
+    def _look_at(self, unit_id: str) -> None:
+        device = self.devices[unit_id]
+        try:
+            status, text = device.ask(device.status, DEVICE_TIMEOUT_S)
+        except OSError, http.client.HTTPException:
+            return
+        if status == http.client.OK:
+            with self.lock:
+                is_off = device.is_waiting(text)
+                self.mind.saw(unit_id, is_off, now_s())
+                if not is_off and self.mind.units[unit_id].role == dead_man.OFF:
+                    self.mind.stop(unit_id, "found on though nobody had switched it on", now_s())
+            self._save()
+            self.wake()
+
+    def _read(self, client: Any) -> None:
+        try:
+            data = client.recv(LONGEST_LINE)
+        except OSError:
+            data = b""
+        buffer = self.clients[client]
+        buffer += data
+        if not data or len(buffer) > 4 * LONGEST_LINE:
+            self.selector.unregister(client)
+            del self.clients[client]
+            client.close()
+            self.alone_since_s = now_s()
+            return
+        *lines, rest = bytes(buffer).split(b"\n")
+        self.clients[client] = bytearray(rest)
+        for line in lines:
+            self._serve(client, line)
+
+    def _serve(self, client: Any, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+            answer = getattr(self, "do_" + message["do"])(client, message)
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            answer = {"error": repr(error)}
+            message = {}
+        if answer is not None:
+            self._answer(client, message.get("id"), answer)
+
+    def _answer(self, client: Any, number: Any, answer: dict[str, Any]) -> None:
+        with self.lock:
+            try:
+                client.sendall(json.dumps({"id": number, **answer}).encode() + b"\n")
+            except OSError:
+                return
+
+    def _tell_all(self, message: dict[str, Any]) -> None:
+        for client in list(self.clients):
+            self._answer(client, None, message)
+
+    def do_arm(self, _client: Any, message: dict[str, Any]) -> dict[str, Any]:
+        """Take a converter over, or take it over anew after a trip."""
+        unit_id = message["unit"]
+        with self.lock:
+            if unit_id not in self.devices:
+                lock = open(message["lock"], "w")
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.devices[unit_id] = device = Device(message, lock)
+                threading.Thread(target=self._work, args=(unit_id, device), daemon=True).start()
+            watched = dead_man.Watched(message["line"], message["currentS"], message["referenceS"])
+            self.mind.arm(unit_id, watched, message["role"], message["epoch"], now_s())
+        self._save()
+        return {"ok": True}
+
+    def do_beat(self, _client: Any, message: dict[str, Any]) -> None:
+        """A sign of life."""
+        with self.lock:
+            self.mind.beat(message["unit"], now_s())
+
+    def do_status(self, _client: Any, message: dict[str, Any]) -> dict[str, Any]:
+        """What the guard knows of a converter."""
+        with self.lock:
+            return {"ok": True, "status": self._status(message["unit"])}
+
+    def _status(self, unit_id: str) -> dict[str, Any] | None:
+        watched = self.mind.units.get(unit_id)
+        if watched is None:
+            return self._remembered().get(unit_id)
+        return {
+            "role": watched.role,
+            "epoch": watched.epoch,
+            "trip": watched.trip,
+            "trippedS": watched.tripped_s,
+            "isOff": watched.is_off,
+            "offS": watched.off_s,
+            "lastBeatS": watched.beat_s,
+        }
+
+    def _remembered(self) -> dict[str, Any]:
+        try:
+            with open(self.state_path) as file:
+                state = json.load(file)
+        except OSError, ValueError:
+            return {}
+        return dict(state)
+
+    def _save(self) -> None:
+        with self.lock:
+            state = self._remembered() | {unit_id: self._status(unit_id) for unit_id in self.mind.units}
+            name = self.state_path + ".new"
+            try:
+                with open(name, "w") as file:
+                    json.dump(state, file)
+                os.replace(name, self.state_path)
+            except OSError as error:
+                sys.stderr.write(f"{self.state_path}: {error}\n")
+
+    def do_write(self, client: Any, message: dict[str, Any]) -> None:
+        """A device request of the node's; carried out in turn with the converter's others."""
+        self.devices[message["unit"]].jobs.put((client, message))
+
+    def _work(self, unit_id: str, device: Device) -> None:
+        while True:
+            client, message = device.jobs.get()
+            self._answer(client, message["id"], self._write(unit_id, device, message))
+            self.wake()
+
+    def _write(self, unit_id: str, device: Device, message: dict[str, Any]) -> dict[str, Any]:
+        role, is_wait = message.get("role"), message.get("role") == dead_man.OFF
+        with self.lock:
+            active = not is_wait
+            refusal = self.mind.refusal(
+                unit_id, active=active, wait=is_wait, epoch=message["epoch"], deadline_s=message["deadlineS"], now_s=now_s()
+            )
+            if refusal:
+                return {"refused": refusal}
+            if role == dead_man.REFERENCE or (role == dead_man.CURRENT and self.mind.units[unit_id].role == dead_man.OFF):
+                self.mind.learn(unit_id, role, now_s())
+        try:
+            status, text = device.ask(message, message["timeoutS"])
+        except (OSError, http.client.HTTPException) as error:
+            return {"failed": f"{error}" or type(error).__name__}
+        with self.lock:
+            if role is not None and status == http.client.OK:
+                self._after(unit_id, device, role, text)
+            if self.mind.units[unit_id].trip and not is_wait:
+                # It was stopped while this write was on its way: the wait goes out once more.
+                self.mind.units[unit_id].is_off = False
+        return {"status": status, "text": text}
+
+    def _after(self, unit_id: str, device: Device, role: str, text: str) -> None:
+        if role == dead_man.OFF:
+            if device.is_waiting(text):
+                self.mind.learn(unit_id, dead_man.OFF, now_s())
+                self.mind.saw(unit_id, True, now_s())
+        elif not self.mind.units[unit_id].trip:
+            self.mind.learn(unit_id, role, now_s())
+
+
+def main() -> None:
+    """Serve until nobody needs it."""
+    guard = Guard(sys.argv[1], sys.argv[2])
+    signal.signal(signal.SIGTERM, guard.terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    guard.run()
+
+
+if __name__ == "__main__":
+    main()
