@@ -10,22 +10,25 @@ import logging
 import math
 from pathlib import Path
 import random
+import sqlite3
 import tempfile
 from typing import IO, TYPE_CHECKING
 
 import aiohttp
 
 from .clock import ScaledClock
-from .cluster.embedded import EmbeddedHub
+from .cluster.embedded import EmbeddedHub, EmbeddedStore
+from .cluster.store_file import StoreFile
 from .community import LocalCommunity
 from .drivers.emulator import EmulatorDriver
 from .drivers.http import HttpSender
+from .gridmaster.lease import KEY as LEASE_KEY
 from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
 from .ledger.unit_ledger import LedgerWriter, UnitLedger
 from .model.converter import ConverterMode
-from .model.errors import ApisError, ConfigError, DriverError, MessageError, Problem
+from .model.errors import ApisError, ClusterError, ConfigError, DriverError, MessageError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
 from .model.installation import Address, UnitFiles, load_unit
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 FOLLOW_PERIOD_S = 10.0
 DATABASE_NAME = "apis.sqlite"
+STORE_NAME = "cluster.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +159,14 @@ async def open_community(
     policy = setups[0].settings.policy
     lock = lock_cluster(setups[0], data_dir)
     writer = LedgerWriter(open_ledger(data_dir), threaded=True)
+    store_file = _open_store(data_dir)
     connector = aiohttp.TCPConnector(limit=0)
     try:
         async with aiohttp.ClientSession(connector=connector) as session:
             clock = await _follow_device(session, setups[0])
             rng = random.Random(seed)
-            hub = EmbeddedHub()
+            hub = EmbeddedHub(store_file)
+            await _take_over(hub.store)
             guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
             nodes = []
             for setup in setups:
@@ -198,6 +204,7 @@ async def open_community(
                 if isinstance(guards, GuardProcess):
                     await guards.close()
     finally:
+        await store_file.close()
         await writer.close()
         lock.close()
 
@@ -221,6 +228,20 @@ def _guard_of(guards: GuardProcess | MemoryGuard, setup: UnitSetup, driver: Emul
         lock=Path(tempfile.gettempdir()) / f"apis-writer-{name}.lock",
         timeout_s=policy.request_timeout_s,
     )
+
+
+def _open_store(data_dir: Path) -> StoreFile:
+    try:
+        return StoreFile(data_dir / STORE_NAME)
+    except sqlite3.Error as error:
+        raise ClusterError(f"{data_dir / STORE_NAME}: {error}") from error
+
+
+async def _take_over(store: EmbeddedStore) -> None:
+    """Whoever held the role has ended with its process: this one has the lock, so the role is free at once."""
+    entry = await store.get(LEASE_KEY)
+    if entry is not None and entry.value is not None:
+        await store.update(LEASE_KEY, {**entry.value, "holder": ""}, entry.revision)
 
 
 async def _device_time(session: aiohttp.ClientSession, setup: UnitSetup) -> tuple[datetime, float]:

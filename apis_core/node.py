@@ -26,7 +26,7 @@ from .unit.errors import ErrorDesk
 from .unit.mediator import Mediator, wait_until
 from .unit.sentry import Sentry
 from .unit.settings import Settings
-from .unit.subjects import COMMAND, CONTACT, ERROR, READ, RECORD, SNAPSHOT
+from .unit.subjects import COMMAND, CONTACT, EPOCH, ERROR, READ, RECORD, SNAPSHOT
 from .unit.user import User
 
 _LOGGER = logging.getLogger(__name__)
@@ -78,12 +78,13 @@ class Node:
         self.user = User(settings, self.board, self.controller, clock, rng, self.unwilling)
         self.mediator = Mediator(settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling)
         self.user.use(self.mediator)
-        self.role = Role(settings, cluster, self.board, clock, lambda: self.controller.highest_epoch, self.errors.report)
+        self.role = Role(settings, cluster, self.board, clock, lambda: self.controller.highest_epoch, self.errors.report, guard)
         for subject, handler in (
             (SNAPSHOT, self._on_snapshot),
             (READ, self._on_read),
             (COMMAND, self._on_command),
             (CONTACT, self._on_contact),
+            (EPOCH, self._on_epoch),
             (RECORD, self._on_record),
             (ERROR, self._on_error),
         ):
@@ -295,6 +296,12 @@ class Node:
 
     async def _on_contact(self, _sender: str, message: Json) -> Json:
         await self._hear(Contact.from_json(message))
+        return {"epoch": self.controller.highest_epoch}
+
+    async def _on_epoch(self, _sender: str, message: Json) -> Json:
+        """Whoever wants the role asks for the highest epoch, or for a new one to be acknowledged: its own is fenced off then."""
+        if "epoch" in message:
+            await self.controller.admit(int(message["epoch"]))
         return {"epoch": self.controller.highest_epoch}
 
     async def _hear(self, contact: Contact) -> None:

@@ -172,6 +172,10 @@ class Entry:
 class Store(Protocol):
     """The cluster's shared key-value store with compare-and-set. Nothing spans several keys."""
 
+    @property
+    def trouble(self) -> str:
+        """Why what is stored now may be lost; empty if it is safe."""
+
     async def get(self, key: str) -> Entry | None:
         """The present value, or None."""
 

@@ -57,7 +57,6 @@ def test_a_deal_by_hand_lives_its_whole_life_in_order() -> None:
     async def story(c: VirtualCommunity) -> None:
         breaches = watch_the_line(c)
         await steer(c, OperationMode.AUTONOMOUS)
-        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
         await create(c, "E001", "E002", 100, current_a=2.0)
         await c.no_deals()
         (deal,) = await c.community.deals()
@@ -75,7 +74,8 @@ def test_a_deal_by_hand_lives_its_whole_life_in_order() -> None:
         for unit in CHARGES:
             energy_agrees(c, unit, (deal,))
 
-    in_virtual_time(story, CHARGES)
+    # Nobody wishes anything of its own.
+    in_virtual_time(story, {"E001": 80.0, "E002": 65.0, "E003": 70.0, "E004": 70.0})
 
 
 def test_a_second_deal_needs_no_ramp_up_and_only_one_deal_is_master() -> None:
@@ -316,6 +316,27 @@ def test_a_line_that_somebody_else_holds_stops_everybody_until_a_person_resumes(
         (deal,) = await c.community.deals()
         assert deal.abort_reason is not None or deal.scram_reason is not None
         assert "somebody else holds it" in str(c.community.board.value("mode"))
+
+    charges = dict(CHARGES)
+    in_virtual_time(story, charges, a_policy(3), units=("E001", "E002", "E003"))
+
+
+def test_a_line_held_by_a_member_nobody_reaches_is_waited_for_and_no_danger() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await steer(c)
+        c.engine.set_mode(c.engine.index["E004"], ConverterMode.VOLTAGE_REFERENCE, 350, 2, 0)
+        await c.settle(130)
+        first = await create(c, "E002", "E003", 50)
+        await c.no_deals(400)
+        (deal,) = await c.community.deals()
+        assert deal.deal_id == first.deal_id
+        assert deal.abort_reason == "the line could not be used for 300 s"
+        assert c.community.board.mode is OperationMode.HETERONOMOUS
+        c.engine.set_mode(c.engine.index["E004"], ConverterMode.WAIT, 0, 0, 0)
+        await c.settle(130)
+        await create(c, "E002", "E003", 5)
+        await c.no_deals()
+        assert (await c.community.deals())[-1].is_completed
 
     in_virtual_time(story, CHARGES, units=("E001", "E002", "E003"))
 

@@ -13,18 +13,31 @@ import orjson
 
 from ..model.errors import ApisError, ClusterError, CommandRefusedError, MessageError, NoAnswerError, StoreConflictError
 from ..ports import Entry, Handler, Json
+from .store_file import StoreFile
 
 _LOGGER = logging.getLogger(__name__)
 
 
 class EmbeddedStore:
-    """Key-value store with one revision counter; watchers see every change in order."""
+    """Key-value store with one revision counter; watchers see every change in order.
 
-    def __init__(self) -> None:
-        """Begin empty."""
+    With a file, a change is on disk when its method returns. Watchers may see it a moment earlier: they end with this
+    process, as the change would.
+    """
+
+    def __init__(self, file: StoreFile | None = None) -> None:
+        """Begin with what the file holds, or empty."""
+        self._file = file
         self._values: dict[str, tuple[bytes, int]] = {}
         self._revision = 0
+        if file is not None:
+            self._values, self._revision = file.load()
         self._watchers: list[tuple[str, asyncio.Queue[Entry]]] = []
+
+    @property
+    def trouble(self) -> str:
+        """See Store."""
+        return "" if self._file is None else self._file.trouble
 
     async def get(self, key: str) -> Entry | None:
         """See Store."""
@@ -38,16 +51,16 @@ class EmbeddedStore:
         """See Store."""
         if key in self._values:
             raise StoreConflictError(f"{key}: found revision {self._values[key][1]}, expected no value")
-        return self._set(key, value)
+        return await self._set(key, value)
 
     async def update(self, key: str, value: Json, revision: int) -> int:
         """See Store."""
         self._expect(key, revision)
-        return self._set(key, value)
+        return await self._set(key, value)
 
     async def put(self, key: str, value: Json) -> int:
         """See Store."""
-        return self._set(key, value)
+        return await self._set(key, value)
 
     async def delete(self, key: str, revision: int | None = None) -> None:
         """See Store."""
@@ -55,7 +68,10 @@ class EmbeddedStore:
             self._expect(key, revision)
         if self._values.pop(key, None) is not None:
             self._revision += 1
-            self._tell(Entry(key, None, self._revision))
+            deleted = Entry(key, None, self._revision)
+            self._tell(deleted)
+            if self._file is not None:
+                await self._file.keep(key, None, deleted.revision)
 
     async def watch(self, prefix: str) -> AsyncIterator[Entry]:
         """See Store. What was there when iteration began comes first."""
@@ -81,13 +97,15 @@ class EmbeddedStore:
         if found != revision:
             raise StoreConflictError(f"{key}: found revision {found}, expected {revision}")
 
-    def _set(self, key: str, value: Json) -> int:
+    async def _set(self, key: str, value: Json) -> int:
+        old = self._entry(key)
         self._revision += 1
-        self._values[key] = (orjson.dumps(value), self._revision)
-        entry = self._entry(key)
-        if entry is not None:
-            self._tell(entry)
-        return self._revision
+        revision, data = self._revision, orjson.dumps(value)
+        self._values[key] = (data, revision)
+        self._tell(Entry(key, orjson.loads(data), revision))
+        if self._file is not None and not _is_renewal(None if old is None else old.value, value):
+            await self._file.keep(key, data, revision)
+        return revision
 
     def _tell(self, entry: Entry) -> None:
         for prefix, queue in self._watchers:
@@ -95,12 +113,17 @@ class EmbeddedStore:
                 queue.put_nowait(entry)
 
 
+def _is_renewal(old: Json | None, new: Json) -> bool:
+    """Whether a lease was only renewed: nothing of it is needed after this process, which alone can hold it."""
+    return old is not None and "renewal" in new and {**old, "renewal": 0} == {**new, "renewal": 0}
+
+
 class EmbeddedHub:
     """What the units of one process share: the store, and who is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: StoreFile | None = None) -> None:
         """Begin with nobody."""
-        self.store = EmbeddedStore()
+        self.store = EmbeddedStore(file)
         self.ends: dict[str, EmbeddedCluster] = {}
 
     def join(self, unit_id: str) -> EmbeddedCluster:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from datetime import datetime
 import logging
 import math
 
@@ -9,9 +10,9 @@ from ..model.converter import Converter, ConverterMode, Reading
 from ..model.deal import Deal, Side, SideEnergy
 from ..model.errors import ApisError, MessageError, NoAnswerError, StoreConflictError
 from ..model.modes import Command, CommandKind
-from ..ports import Clock, Cluster, Entry, Json, Lease
+from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
 from ..rules.reference import Line
-from ..unit.board import DEAL, STOP, Board
+from ..unit.board import BAN, DEAL, ISOLATED, STOP, Board
 from ..unit.controller import energy_from_json
 from ..unit.settings import Settings
 from ..unit.subjects import COMMAND, READ, RECORD, SNAPSHOT
@@ -28,13 +29,17 @@ class DealGoneError(ApisError):
 class Access:
     """What one holding of the role sees and does; a new holder begins with a new one."""
 
-    def __init__(self, settings: Settings, cluster: Cluster, board: Board, clock: Clock, lease: Lease) -> None:
-        """Nothing has been read yet."""
+    def __init__(self, settings: Settings, cluster: Cluster, board: Board, clock: Clock, lease: Lease, guard: Guard | None = None) -> None:
+        """Nothing has been read yet. `guard`: what knows of converters whose unit is gone."""
+        self._guard = guard
+        self._known_off_s: dict[str, float] = {}
+        self._silent_since_s: dict[str, float] = {}
         self.policy = settings.policy
         self.cluster = cluster
         self.board = board
         self.clock = clock
         self._lease = lease
+        self._begun_s = clock.wall()
         self.contacts = Contacts(settings, cluster, board, clock, lease)
         self.readings: dict[str, Reading] = {}
         self.energy: dict[str, Mapping[str, SideEnergy]] = {}
@@ -106,6 +111,7 @@ class Access:
         self.changed_s = self.clock.monotonic()
         if kind not in (CommandKind.WAIT, CommandKind.SCRAM):
             self._maybe_on.add(unit_id)
+            self._known_off_s.pop(unit_id, None)
         try:
             message = {**command.to_json(), "contact": self.contacts.message(self.line()).to_json()}
             answer = await self.cluster.request(unit_id, COMMAND, message, 2 * deadline_s)
@@ -133,13 +139,67 @@ class Access:
         """Whether any deal or converter needs the Grid Master's word."""
         return any(not deal.is_ended for deal in self.board.deals()) or any(self.may_be_on(unit) for unit in self.policy.member_unit_ids)
 
+    def barred(self) -> frozenset[str]:
+        """Units that lost the voltage reference and do not take it again yet."""
+        now, found = self.clock.now(), set()
+        for unit_id in self.policy.member_unit_ids:
+            entry = self.board.value(BAN + unit_id)
+            if entry is not None and now < datetime.fromisoformat(str(entry.get("until"))):
+                found.add(unit_id)
+        return frozenset(found)
+
     def line(self) -> Line:
         """The line as known now."""
-        converters = {unit_id: reading.converter for unit_id, reading in self.readings.items()}
-        return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy, self.released)
+        converters = {
+            unit_id: replace(reading.converter, mode_code=ConverterMode.WAIT) if self._is_known_off(unit_id) else reading.converter
+            for unit_id, reading in self.readings.items()
+        }
+        return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy, self.released, self.barred())
+
+    def silent_s(self, unit_id: str) -> float | None:
+        """Since when a unit is known not to answer [wall s], as of the last look; None if it does."""
+        return self._silent_since_s.get(unit_id)
+
+    async def look_for_silent(self) -> frozenset[str]:
+        """Find who has not answered for a dead-man's time; those who fell silent just now.
+
+        Nobody is called dead by a Grid Master that may itself be cut off: the lease is confirmed after the silence began.
+        """
+        now_s, limit_s = self.clock.wall(), self.policy.times.current_mode_dead_man_s
+        live, fallen = self.members(), set()
+        for unit_id in self.policy.member_unit_ids:
+            heard_s = self.contacts.heard_s.get(unit_id, self._begun_s)
+            if now_s - heard_s < limit_s or (unit_id in live and not self.contacts.is_telling(limit_s)):
+                self._silent_since_s.pop(unit_id, None)
+            elif unit_id not in self._silent_since_s:
+                fallen.add(unit_id)
+        if fallen and await self._lease.renew():
+            self._silent_since_s.update(dict.fromkeys(fallen, now_s))
+            return frozenset(fallen)
+        return frozenset()
+
+    async def resolve_doubts(self) -> None:
+        """Ask the guard about units that cannot be reached and may be on: what it has read in wait is off."""
+        for unit_id in self.policy.member_unit_ids:
+            if self._guard is None or self.silent_s(unit_id) is None or not self.may_be_on(unit_id):
+                continue
+            report = await self._guard.report(unit_id)
+            if report is not None and report.is_off and report.role is GuardRole.OFF:
+                self._known_off_s[unit_id] = self.clock.monotonic()
+                self._maybe_on.discard(unit_id)
+                self.board.wake()
+
+    def _is_known_off(self, unit_id: str) -> bool:
+        """Whether a converter that was last seen on has been found or declared off since."""
+        if self.board.value(ISOLATED + unit_id) is not None:
+            return True
+        reading = self.readings.get(unit_id)
+        return unit_id in self._known_off_s and (reading is None or reading.monotonic_s <= self._known_off_s[unit_id])
 
     def may_be_on(self, unit_id: str) -> bool:
         """Whether a converter was last seen on, or was told to switch on and not seen off since."""
+        if self._is_known_off(unit_id):
+            return False
         reading = self.readings.get(unit_id)
         seen_on = reading is not None and reading.converter.mode is not ConverterMode.WAIT
         return seen_on or unit_id in self._maybe_on

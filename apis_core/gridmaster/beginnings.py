@@ -42,13 +42,17 @@ async def activate(access: Access, deal: Deal) -> NotNow | Never | Deal:
     await access.read(*deal.unit_ids)
     line = access.line()
     reference = line.reference_unit_id
-    if reference is not None and reference not in deal.unit_ids:
+    if reference is not None and reference not in deal.unit_ids and access.silent_s(reference) is None:
         await access.read(reference)
         line = access.line()
     active = [d for d in line.deals if d.is_active and d.deal_id != deal.deal_id]
     refusal = admission.refusal(deal, active, access.policy)
     plan = Never(refusal) if refusal is not None else plan_activation(deal, line)
     if isinstance(plan, Danger):
+        doubtful = [unit for unit in access.policy.member_unit_ids if access.silent_s(unit) is not None or access.is_stale(unit)]
+        on = sorted(unit for unit in access.policy.member_unit_ids if access.may_be_on(unit))
+        if doubtful or on:
+            return NotNow(f"the line is held by {' or '.join(on or doubtful)}, whose converter is not known to be off", is_held=True)
         raise DangerError(plan.reason)
     if not isinstance(plan, Activation):
         return plan
@@ -59,7 +63,8 @@ async def activate(access: Access, deal: Deal) -> NotNow | Never | Deal:
 def grants_refusal(access: Access, deal: Deal) -> str | None:
     """Why a deal lacks the word of one of its units, or None: both grants are there and have not run out."""
     now = access.clock.now()
-    for unit_id in deal.unit_ids:
+    for unit_id in deal.unit_ids if not deal.interruptions else ():
+        # A grant was firm from activation on; a deal that begins again has it still.
         grant = next((g for g in deal.grants if g.unit_id == unit_id), None)
         if grant is None:
             return f"{unit_id} has not granted it"

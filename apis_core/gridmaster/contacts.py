@@ -34,6 +34,7 @@ class Contacts:
         self._clock = clock
         self._lease = lease
         self._sign_s = -math.inf
+        self._telling_since_s: float | None = None
         self._acknowledged_s: dict[str, float] = {}
         self.heard_s: dict[str, float] = {}
         self.complete_s: dict[str, float] = {}
@@ -76,11 +77,20 @@ class Contacts:
     async def tell(self, line: Line) -> None:
         """One round: every member hears it; a majority of answers is a sign that this unit is Grid Master."""
         members, sent_s, renewed_s = self._settings.policy.member_unit_ids, self._clock.wall(), self._lease.renewed_wall_s
+        self._telling_since_s = sent_s if self._telling_since_s is None else self._telling_since_s
         answers = await self._cluster.scatter(members, CONTACT, self.message(line).to_json(), ANSWER_S)
         for unit_id in answers:
             self.acknowledged(unit_id, renewed_s, sent_s)
         if 2 * len(answers) > len(members):
             self._sign_s = max(self._sign_s, sent_s)
+
+    def is_telling(self, for_s: float) -> bool:
+        """Whether contact has gone on for so long without a break [wall s], so that silence means something."""
+        return self._telling_since_s is not None and self._clock.wall() - self._telling_since_s >= for_s
+
+    def rest(self) -> None:
+        """Nothing is on: nobody is told anything, and nobody's silence counts."""
+        self._telling_since_s = None
 
     async def confirm(self) -> None:
         """Make sure of the right to command: a sign no older than the policy's limit, or a renewal that succeeds now.

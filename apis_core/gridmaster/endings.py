@@ -10,10 +10,13 @@ from ..model.errors import ApisError
 from ..model.modes import CommandKind
 from ..rules.reference import Danger, Departure, plan_departure
 from .access import Access
-from .beginnings import DangerError
 from .hand_over import hand_over
 
 _LOGGER = logging.getLogger(__name__)
+
+
+class ReferenceLostError(ApisError):
+    """A departure finds nobody holding the voltage while others go on."""
 
 
 class NotYetError(ApisError):
@@ -35,7 +38,7 @@ async def stop(access: Access, deal: Deal, reason: str | None) -> Deal:
     slave = deal.unit_on(line.master_side.opposite)
     failure = None
     if deal.warm_up_time is not None or line.mode(slave) is not ConverterMode.WAIT:
-        failure = await _let_go(access, deal, slave)
+        failure = await let_go(access, deal, slave)
     now = access.clock.now()
 
     def change(stored: Deal) -> Deal:
@@ -47,7 +50,7 @@ async def stop(access: Access, deal: Deal, reason: str | None) -> Deal:
     return await access.update(deal.deal_id, change)
 
 
-async def _let_go(access: Access, deal: Deal, unit_id: str) -> str | None:
+async def let_go(access: Access, deal: Deal, unit_id: str) -> str | None:
     """The unit's part of a stop; what went wrong, or None."""
     line = access.line()
     others = line.running_others(deal, unit_id)
@@ -78,7 +81,7 @@ async def depart(access: Access, deal: Deal) -> Deal:
     A current-mode unit that does not follow is recorded and holds nobody up; a reference that does not is tried again.
 
     Raises:
-        DangerError: if the line is left without what holds it.
+        ReferenceLostError: if the line is left without what holds it.
         NotYetError: if the reference must hold on.
         ApisError: if the reference did not follow.
 
@@ -91,7 +94,7 @@ async def depart(access: Access, deal: Deal) -> Deal:
     line = access.line()
     plan = plan_departure(deal, line)
     if isinstance(plan, Danger):
-        raise DangerError(plan.reason)
+        raise ReferenceLostError(plan.reason)
     reason, failure = f"end of deal {deal.deal_id}", None
     if plan.hand_over is not None:
         await hand_over(access, plan.hand_over, reason)
@@ -123,7 +126,7 @@ async def expect_all_others_off(access: Access, reference: str) -> None:
         NotYetError: if one is not known to be off.
 
     """
-    reachable = sorted(access.members() - {reference})
+    reachable = sorted(unit for unit in access.members() - {reference} if access.silent_s(unit) is None)
     silent = await access.read_what_answers(*reachable)
     line = access.line()
     in_deals = {unit for deal in line.deals if deal.is_running for unit in deal.unit_ids}

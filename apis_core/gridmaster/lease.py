@@ -59,15 +59,20 @@ class StoreLease:
         if self._seen is None or self._seen[0] != entry.revision:
             self._seen = (entry.revision, role.LeaseRecord.from_json(entry.value), self._clock.wall())
 
-    async def try_take(self, highest_epoch: int) -> bool:
-        """Take it if it is free: with an epoch above every one seen."""
+    @property
+    def seen_epoch(self) -> int:
+        """The epoch in the lease as last seen."""
+        return 0 if self._seen is None else self._seen[1].epoch
+
+    async def try_take(self, highest_epoch: int, *, early: bool = False) -> bool:
+        """Take it if it is free: with an epoch above every one seen. `early`: all live members have fenced its holder off."""
         entry = await self._store.get(KEY)
         if entry is not None:
             self.observe(entry)
         record, unseen_s = None, 0.0
         if entry is not None and self._seen is not None:
             record, unseen_s = self._seen[1], self._clock.wall() - self._seen[2]
-        if not role.may_take(record, self._unit_id, unseen_s):
+        if not role.may_take(record, self._unit_id, unseen_s, released=early):
             return False
         taken = role.LeaseRecord(self._unit_id, max(highest_epoch, record.epoch if record else 0) + 1)
         return await self._write(taken, entry.revision if entry is not None else None)

@@ -8,11 +8,12 @@ its period. Both only fetch, call and act; what to do is decided in `rules/`.
 import asyncio
 from collections.abc import Callable
 import logging
+import math
 
 from ..model.converter import ConverterMode
 from ..model.deal import Deal, Side
 from ..model.errors import ApisError, Category, ErrorReport, Extent, Level
-from ..model.modes import CommandKind
+from ..model.modes import CommandKind, OperationMode
 from ..rules import energy, global_safety, lifecycle, optimisation
 from ..rules.findings import judged
 from ..rules.lifecycle import Step
@@ -22,7 +23,7 @@ from ..rules.reference import Never, NotNow
 from ..rules.schedule import line_is_needed_soon, next_pass_s, next_reading_s
 from ..unit.board import ALERT, MODE
 from ..waiting import wait_for
-from . import beginnings, endings, hand_over
+from . import beginnings, endings, hand_over, mending
 from .access import Access, DealGoneError
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class GridMaster:
         self._emergency = False
         self._ramps: dict[str, tuple[float, float]] = {}
         self._due_s: dict[str, float] = {}
+        self._held_s: dict[str, float] = {}
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
         # Held during a look at the deals; whoever moves the role takes it first, so that no sequence is cut in two.
@@ -70,13 +72,26 @@ class GridMaster:
             while True:
                 if access.may_anything_be_on():
                     await access.contacts.tell(access.line())
+                    await self._look_for_silent()
                     wake.clear()
                     await access.contacts.pause(asyncio.Event())
                 else:
+                    access.contacts.rest()
                     await wake.wait()
                     wake.clear()
         finally:
             access.board.unlisten(wake)
+
+    async def _look_for_silent(self) -> None:
+        """Who does not answer is said once; what that means for deals and line is the next look's business."""
+        access = self._access
+        try:
+            for unit_id in sorted(await access.look_for_silent()):
+                self._warn(f"{unit_id} does not answer; its converter counts as on until it is known to be off")
+                self._wake.set()
+            await access.resolve_doubts()
+        except ApisError as error:
+            _LOGGER.warning("silent units: %s", error)
 
     async def _watch(self) -> None:
         """Readings, counters and the safety of the line, at the collection period."""
@@ -134,6 +149,8 @@ class GridMaster:
         """One look at all deals; whether something was done, so that another look is due at once."""
         if self._access.board.value(hand_over.KEY) is not None:
             await hand_over.finish(self._access)
+        if await self._mend():
+            return True
         deals = self._access.board.deals()
         self._due_s = {key: due for key, due in self._due_s.items() if any(d.deal_id == key for d in deals)}
         must_end = self._must_end(deals)
@@ -149,6 +166,11 @@ class GridMaster:
                     return True
             except endings.NotYetError as error:
                 self._hold_line(deal, str(error))
+            except endings.ReferenceLostError as error:
+                if await self._mend():
+                    return True
+                await self._follow(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.ERROR, str(error)))
+                return True
             except beginnings.DangerError as error:
                 danger = ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.ERROR, str(error))
                 await self._follow(danger)
@@ -162,7 +184,30 @@ class GridMaster:
             line_is_taken |= deal.is_in_transition
         if not line_is_taken:
             await self._optimise_voltage(deals)
+            return await self._clear_strays()
         return False
+
+    async def _mend(self) -> bool:
+        """Reset the line if its reference is lost; whether it was."""
+        lost = await mending.reference_is_lost(self._access)
+        if lost is None:
+            return False
+        self._warn(f"{lost}: current modes go to wait, deals start again")
+        await mending.reset_line(self._access, lost)
+        self._due_s.clear()
+        self._ramps.clear()
+        return True
+
+    async def _clear_strays(self) -> bool:
+        if self._access.board.mode is OperationMode.MANUAL:
+            return False
+        try:
+            return await mending.clear_strays(self._access, self._warn)
+        except ApisError as error:
+            if self._told.get("strays") != str(error):
+                self._told["strays"] = str(error)
+                self._warn(f"converters on without a deal: {error}")
+            return False
 
     def _hold_line(self, deal: Deal, reason: str) -> None:
         """The reference stays on because something may still be: people are told, once."""
@@ -177,6 +222,9 @@ class GridMaster:
         reasons = dict(access.board.stop_reasons())
         charges = {unit: reading.battery.state_of_charge_pct for unit, reading in access.readings.items()}
         for deal in deals:
+            gone = [unit for unit in deal.unit_ids if access.silent_s(unit) is not None]
+            if gone and not deal.is_ended:
+                reasons.setdefault(deal.deal_id, f"{gone[0]} does not answer")
             if deals_must_end(access.board.mode):
                 reasons.setdefault(deal.deal_id, str(access.board.mode))
             elif deal.is_started and deal.cumulate_amount_wh < deal.amount_wh:
@@ -222,6 +270,14 @@ class GridMaster:
         outcome = await beginnings.activate(access, deal)
         if isinstance(outcome, NotNow):
             _LOGGER.debug("deal %s waits: %s", deal.deal_id, outcome.reason)
+            if outcome.is_held and self._told.get(deal.deal_id) != outcome.reason:
+                self._told[deal.deal_id] = outcome.reason
+                self._warn(f"deal {deal.deal_id} waits: {outcome.reason}")
+            since_s = self._held_s.setdefault(deal.deal_id, access.clock.wall()) if outcome.is_held else math.inf
+            too_long = mending.waits_too_long(access, deal, since_s)
+            if too_long is not None:
+                await endings.discard(access, deal, too_long)
+                return True
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
             return False
         if isinstance(outcome, Never):
@@ -244,9 +300,13 @@ class GridMaster:
         if by_itself is not None:
             await access.read(*deal.unit_ids)
             deal = await access.count(deal)
-            if deal.cumulate_amount_wh < deal.amount_wh:
+            if deal.cumulate_amount_wh >= deal.amount_wh:
+                await endings.stop(access, deal, None)
+            elif len(deal.interruptions) >= access.policy.times.reference_losses_max:
                 raise beginnings.StepFailedError(by_itself)
-            await endings.stop(access, deal, None)
+            else:
+                self._warn(f"deal {deal.deal_id} is interrupted: {by_itself}")
+                await mending.interrupt(access, deal, by_itself)
             self._due_s.pop(deal.deal_id, None)
             return True
         if due_s is None or due_s > access.clock.monotonic():
@@ -293,7 +353,7 @@ class GridMaster:
             return False
         if await self._access.dispose(deal):
             _LOGGER.info("deal %s ended with %.2f of %d Wh", deal.deal_id, deal.cumulate_amount_wh, deal.amount_wh)
-            for memory in (self._failed, self._told, self._ramps, self._due_s, self._access.contacts.complete_s):
+            for memory in (self._failed, self._told, self._ramps, self._due_s, self._held_s, self._access.contacts.complete_s):
                 memory.pop(deal.deal_id, None)
             return True
         self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s

@@ -5,16 +5,18 @@ from collections.abc import Callable
 import logging
 
 from ..model.errors import Category, ErrorReport, Extent, Level
-from ..ports import Clock, Cluster
+from ..ports import Clock, Cluster, Guard
 from ..rules import role
 from ..unit.board import Board
 from ..unit.settings import Settings
+from ..unit.subjects import EPOCH
 from ..waiting import wait_for
 from .access import Access
 from .lease import KEY, StoreLease
 from .master import GridMaster
 
 _LOGGER = logging.getLogger(__name__)
+EPOCH_TIMEOUT_S = 1.0
 
 
 class Role:
@@ -28,6 +30,7 @@ class Role:
         clock: Clock,
         highest_epoch: Callable[[], int],
         report: Callable[[ErrorReport], None],
+        guard: Guard | None = None,
     ) -> None:
         """`highest_epoch`: the highest this unit's converter has obeyed."""
         self._settings = settings
@@ -36,6 +39,7 @@ class Role:
         self._clock = clock
         self._highest_epoch = highest_epoch
         self._report = report
+        self._guard = guard
         self._leaving = False
         self._work: asyncio.Task[None] | None = None
         self._lease = StoreLease(cluster.store, clock, settings.unit_id)
@@ -57,7 +61,7 @@ class Role:
         wake = self._board.listen()
         try:
             while True:
-                if not self._leaving and await self._should_try() and await self._lease.try_take(self._highest_epoch()):
+                if not self._leaving and await self._should_try() and await self._take():
                     await self._hold()
                 await wait_for(self._clock, self._clock.monotonic() + self._retry_s(), wake)
         finally:
@@ -72,6 +76,22 @@ class Role:
                 await self._lease.hand_to(others[0] if others else "")
                 self._end_work()
 
+    async def _take(self) -> bool:
+        """Take the role with an epoch above all that members report; from a holder that is gone once all others agree."""
+        live = self._cluster.live() & set(self._settings.policy.member_unit_ids)
+        answers = await self._cluster.scatter(live, EPOCH, {}, EPOCH_TIMEOUT_S)
+        highest = max((int(answer.get("epoch", 0)) for answer in answers.values()), default=0)
+        highest = max(highest, self._highest_epoch(), self._lease.seen_epoch)
+        holder = self._lease.holder
+        early = holder is not None and holder != self._settings.unit_id
+        if early and holder in self._cluster.live():
+            return False
+        if early:
+            fenced = await self._cluster.scatter(live, EPOCH, {"epoch": highest + 1}, EPOCH_TIMEOUT_S)
+            if set(fenced) != set(live):
+                return False
+        return await self._lease.try_take(highest, early=early)
+
     def _retry_s(self) -> float:
         # The lease is wall time; the wait is in the community's.
         per_wall_s = self._clock.to_wall(1.0)
@@ -82,8 +102,11 @@ class Role:
         if entry is not None:
             self._lease.observe(entry)
         holder = self._lease.holder
+        if holder is not None and holder != self._settings.unit_id:
+            # A holder that has left is followed as soon as all who are there agree; one that is silent, when its lease ends.
+            return holder not in self._cluster.live()
         if holder is not None:
-            return holder == self._settings.unit_id
+            return True
         wanted = role.desired_unit(self._settings.policy, None, self._cluster.live())
         return wanted in (None, self._settings.unit_id)
 
@@ -91,7 +114,7 @@ class Role:
         """Work with the lease until it is lost or handed on."""
         unit_id = self._settings.unit_id
         _LOGGER.info("%s is Grid Master, epoch %d", unit_id, self._lease.epoch)
-        self.access = Access(self._settings, self._cluster, self._board, self._clock, self._lease)
+        self.access = Access(self._settings, self._cluster, self._board, self._clock, self._lease, self._guard)
         self.master = GridMaster(unit_id, self.access, self._report)
         self._work = work = asyncio.create_task(self.master.run(), name=f"grid master {unit_id}")
         try:

@@ -154,6 +154,7 @@ class Deal:
     is_master: bool = False
     resets: tuple[Mark, ...] = ()
     aborts: tuple[Mark, ...] = ()
+    interruptions: tuple[Mark, ...] = ()
     abort_reason: str | None = None
     scram_reason: str | None = None
     grants: tuple[Grant, ...] = ()
@@ -243,7 +244,7 @@ class Deal:
             record = {**{f"{name}DateTime": NEVER for name in never}, **record}
         if self.is_master:
             record["isMaster"] = True
-        for key, marks in (("reset", self.resets), ("abort", self.aborts)):
+        for key, marks in (("reset", self.resets), ("abort", self.aborts), ("interruption", self.interruptions)):
             if marks:
                 record[key] = [{"dateTime": format_time(m.time, zone), "reason": m.reason} for m in marks]
         record["grants"] = [{"unitId": g.unit_id, "expires": format_time(g.expires, None)} for g in self.grants]
@@ -265,7 +266,7 @@ class Deal:
             for key, name in TIME_FIELDS.items():
                 text = data.get(key)
                 values[name] = None if text in (None, NEVER) else parse_time(str(text), zone)
-            for key, name in (("reset", "resets"), ("abort", "aborts")):
+            for key, name in (("reset", "resets"), ("abort", "aborts"), ("interruption", "interruptions")):
                 values[name] = tuple(Mark(parse_time(m["dateTime"], zone), m["reason"]) for m in data.get(key, ()))
             values["grants"] = tuple(Grant(g["unitId"], parse_time(g["expires"], None)) for g in data.get("grants", ()))
             values["energy"] = {unit: SideEnergy.from_json(e) for unit, e in data.get("energy", {}).items()}

@@ -18,13 +18,15 @@ from .slots import exact
 class Line:
     """A line as the Grid Master sees it: its deals that have not ended, and the converters as last read.
 
-    `released`: by unit, the deals that it has stopped carrying by itself.
+    `released`: by unit, the deals that it has stopped carrying by itself. `barred`: units that do not take the voltage
+    reference now, because they lost it or have nothing to stop them when nobody commands them.
     """
 
     deals: tuple[Deal, ...]
     converters: Mapping[str, Converter]
     policy: Policy
     released: Mapping[str, Collection[str]] = field(default_factory=dict)
+    barred: Collection[str] = ()
 
     @property
     def reference_unit_ids(self) -> tuple[str, ...]:
@@ -116,9 +118,10 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class NotNow:
-    """Why a deal cannot be activated yet."""
+    """Why a deal cannot be activated yet. `is_held`: the line cannot be used, by this deal or any other."""
 
     reason: str
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,10 @@ def _first_activation(deal: Deal, line: Line) -> Activation | NotNow | Danger:
     large = set(policy.large_capacity_unit_ids)
     if unit not in large and deal.unit_on(side.opposite) in large:
         side = side.opposite
+    if deal.unit_on(side) in line.barred:
+        side = side.opposite
+    if deal.unit_on(side) in line.barred:
+        return NotNow(f"neither {unit} nor its partner may hold the voltage now")
     return Activation(
         first=True,
         master_side=side,
@@ -195,7 +202,12 @@ def _further_activation(deal: Deal, line: Line) -> Activation | NotNow | Danger:
     if reference not in large:
         if unit in large:
             moves = unit != reference
-        elif deal.unit_on(side.opposite) in large and not any(d.is_in_transition for d in line.deals if d.deal_id != deal.deal_id):
+            moves &= unit not in line.barred
+        elif (
+            deal.unit_on(side.opposite) in large
+            and deal.unit_on(side.opposite) not in line.barred
+            and not any(d.is_in_transition for d in line.deals if d.deal_id != deal.deal_id)
+        ):
             side, moves = side.opposite, True
             unit = deal.unit_on(side)
     hand_over = None

@@ -3,6 +3,7 @@
 SNAPSHOT = "unit.snapshot"
 READ = "unit.read"
 COMMAND = "unit.command"
+EPOCH = "unit.epoch"
 CONTACT = "unit.contact"
 RECORD = "unit.record"
 ERROR = "error"

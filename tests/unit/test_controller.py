@@ -78,7 +78,7 @@ def test_a_units_own_stop_interrupts_what_a_grid_master_ordered() -> None:
         await c.community.set_mode(OperationMode.MANUAL, None, "test")
         await controller.execute(command(CommandKind.VOLTAGE_REFERENCE, 1))
         await c.settle(130)
-        proof = asyncio.create_task(controller.execute(command(CommandKind.AUTHORISE, 1)))
+        proof = asyncio.create_task(controller.execute(command(CommandKind.AUTHORISE, controller.highest_epoch)))
         await c.settle(0.15)
         await controller.stop_local("test")
         with pytest.raises(CommandRefusedError, match="interrupted by the unit's own stop"):
@@ -119,12 +119,12 @@ def test_answers_that_are_none_are_driver_errors(answer: Any) -> None:
     in_virtual_time(story, CHARGES)
 
 
-def test_an_active_converter_without_a_deal_is_stopped_at_the_second_look() -> None:
+def test_an_active_converter_without_a_deal_is_ordered_off() -> None:
     async def story(c: VirtualCommunity) -> None:
         await c.settle(10)
         c.engine.set_mode(0, ConverterMode.VOLTAGE_REFERENCE, 350, 2, 0)
         await c.settle(20)
-        assert "the converter is in VOLTAGE_REFERENCE without a deal" in errors(c)
+        assert "converters on without a deal go to wait: E001" in errors(c, "WARN")
         assert c.requests_modes()[0] == ConverterMode.WAIT
 
     in_virtual_time(story, CHARGES)

@@ -1,0 +1,152 @@
+"""Bringing deals and line together again after something on the line has died.
+
+A lost voltage reference takes its line down: current modes leave at once, and the deals that can go on start again on a
+new reference with the energy they have. A unit that nobody can reach counts as on until it is known to be off.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from datetime import timedelta
+import logging
+import math
+
+from ..model.converter import ConverterMode
+from ..model.deal import Deal, Mark
+from ..model.errors import ApisError
+from ..model.modes import CommandKind
+from ..rules import interruptions
+from ..rules.reference import Line
+from ..unit.board import BAN
+from .access import Access, DealGoneError
+from .endings import expect_all_others_off, let_go
+
+_LOGGER = logging.getLogger(__name__)
+
+
+async def reference_is_lost(access: Access) -> str | None:
+    """Why the running deals have nothing to hold on to, or None: somebody who answers holds the voltage, or it cannot be told."""
+    line = access.line()
+    active = [deal for deal in line.deals if deal.is_active]
+    if not active:
+        return None
+    answering = [unit for unit in line.reference_unit_ids if access.silent_s(unit) is None and not access.is_stale(unit)]
+    if answering:
+        return None
+    units = sorted({unit for deal in active for unit in deal.unit_ids})
+    doubtful = [unit for unit in units if access.silent_s(unit) is None and access.fresh_converters({unit}) is None]
+    if doubtful:
+        await access.read_what_answers(*doubtful)
+        line = access.line()
+        still = [unit for unit in doubtful if access.fresh_converters({unit}) is None]
+        if still or any(access.silent_s(unit) is None and not access.is_stale(unit) for unit in line.reference_unit_ids):
+            return None
+    holders = line.reference_unit_ids or tuple(d.unit_on(line.master_side) for d in active if d.is_master)
+    return f"the voltage reference {' and '.join(holders) or 'of the line'} is lost"
+
+
+async def reset_line(access: Access, reason: str) -> None:
+    """Current modes to wait, all deals back to their beginning or, where a unit is gone, to their end."""
+    line = access.line()
+    await emergency_waits(access, _possible_current_modes(access, line), reason)
+    for unit_id in _holders(line):
+        await _ban(access, unit_id)
+    # What has flowed until now is in the answers.
+    await access.read_what_answers(*sorted(unit for unit in access.members() if access.silent_s(unit) is None))
+    limit = access.policy.times.reference_losses_max
+    for deal in [deal for deal in line.deals if deal.is_active]:
+        gone = [unit for unit in deal.unit_ids if access.silent_s(unit) is not None]
+        mark = Mark(access.clock.now(), reason)
+        final = None
+        if gone:
+            final = f"{gone[0]} does not answer"
+        elif deal.stop_time is not None:
+            final = deal.abort_reason or ""
+        elif len(deal.interruptions) + 1 > limit:
+            final = f"interrupted {limit + 1} times, the limit is {limit}: {reason}"
+        try:
+            await access.count(deal)
+            await access.update(deal.deal_id, lambda d, mark=mark, final=final: interruptions.after_loss(d, mark, final))  # type: ignore[misc]
+        except DealGoneError:
+            continue
+
+
+def _holders(line: Line) -> tuple[str, ...]:
+    masters = tuple(deal.unit_on(line.master_side) for deal in line.deals if deal.is_active and deal.is_master)
+    return tuple(dict.fromkeys((*line.reference_unit_ids, *masters)))
+
+
+def _possible_current_modes(access: Access, line: Line) -> list[str]:
+    """Units that answer and may be in a current mode."""
+    holders = set(line.reference_unit_ids)
+    return sorted(unit for unit in access.members() - holders if access.may_be_on(unit) and access.silent_s(unit) is None)
+
+
+async def emergency_waits(access: Access, unit_ids: Collection[str], reason: str) -> None:
+    """Current modes to wait, a pair at a time, answers not awaited in between."""
+    tasks = []
+    for i, unit_id in enumerate(unit_ids):
+        if i and i % 2 == 0:
+            await access.clock.sleep_wall(access.policy.times.emergency_spacing_s)
+        tasks.append(asyncio.create_task(access.command(unit_id, CommandKind.SCRAM, reason)))
+    for unit_id, result in zip(unit_ids, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+        if isinstance(result, ApisError):
+            _LOGGER.warning("%s: %s did not follow: %s", reason, unit_id, result)
+        elif isinstance(result, BaseException):
+            raise result
+
+
+async def _ban(access: Access, unit_id: str) -> None:
+    """A unit that lost the reference does not take it again for a while, longer each time."""
+    entry = access.board.value(BAN + unit_id) or {}
+    count = int(entry.get("count", 0)) + 1
+    length_s = access.policy.times.reference_ban_s * 2 ** (count - 1)
+    until = access.clock.now() + timedelta(seconds=length_s / access.clock.to_wall(1.0))
+    await access.cluster.store.put(BAN + unit_id, {"count": count, "until": until.isoformat()})
+
+
+async def interrupt(access: Access, deal: Deal, reason: str) -> None:
+    """A current-mode unit of a deal left the live line by itself: the deal is warmed up again on the same reference."""
+    line = access.line()
+    own_reference = deal.unit_on(line.master_side) == line.reference_unit_id
+    await let_go(access, deal, deal.unit_on(line.master_side.opposite))
+    if not own_reference:
+        await let_go(access, deal, deal.unit_on(line.master_side))
+    await access.count(deal)
+    mark = Mark(access.clock.now(), reason)
+    await access.update(deal.deal_id, lambda d: interruptions.after_trip(d, mark, keeps_reference=own_reference))
+
+
+async def clear_strays(access: Access, tell: Callable[[str], None]) -> bool:
+    """Converters found on behind no active deal go to wait, a reference last; whether something was done."""
+    line = access.line()
+    in_deals = {unit for deal in line.deals if deal.is_active for unit in deal.unit_ids}
+    on = [unit for unit in sorted(access.members() - in_deals) if _is_seen_on(access, unit)]
+    currents = [unit for unit in on if line.mode(unit) is not ConverterMode.VOLTAGE_REFERENCE]
+    if on:
+        tell(f"converters on without a deal go to wait: {', '.join(on)}")
+    for unit_id in currents:
+        await access.command(unit_id, CommandKind.WAIT, "found on without a deal")
+    if in_deals or not (references := [unit for unit in on if unit not in currents]):
+        return bool(currents)
+    await expect_all_others_off(access, references[0])
+    await access.command(references[0], CommandKind.WAIT, "found on without a deal")
+    return True
+
+
+def _is_seen_on(access: Access, unit_id: str) -> bool:
+    reading = access.readings.get(unit_id)
+    if reading is None or reading.converter.mode in (None, ConverterMode.WAIT):
+        return False
+    return access.silent_s(unit_id) is None and not access.is_stale(unit_id) and reading.monotonic_s >= access.changed_s
+
+
+def waits_too_long(access: Access, deal: Deal, waiting_since_s: float) -> str | None:
+    """Why a deal that waits for its line is ended now, or None."""
+    times, now = access.policy.times, access.clock.now()
+    if deal.interruptions and deal.activate_time is None:
+        interrupted_s = (now - deal.interruptions[-1].time).total_seconds() * access.clock.to_wall(1.0)
+        if interrupted_s > times.interruption_limit_s:
+            return f"interrupted for over {times.interruption_limit_s:g} s: {deal.interruptions[-1].reason}"
+    if waiting_since_s != math.inf and access.clock.wall() - waiting_since_s > times.held_line_limit_s:
+        return f"the line could not be used for {times.held_line_limit_s:g} s"
+    return None

@@ -1,0 +1,51 @@
+"""What becomes of a deal when the line under it dies: its energy stays, its life begins again or ends."""
+
+from ..model.deal import Deal, Mark
+
+
+def _begun_again(deal: Deal, mark: Mark) -> Deal:
+    return deal.changed(
+        activate_time=None,
+        ramp_up_time=None,
+        warm_up_time=None,
+        start_time=None,
+        stop_time=None,
+        deactivate_time=None,
+        charge_compensated_a=None,
+        discharge_compensated_a=None,
+        compensation_target_a=None,
+        is_master=False,
+        interruptions=(*deal.interruptions, mark),
+    )
+
+
+def after_loss(deal: Deal, mark: Mark, final: str | None) -> Deal:
+    """A deal whose reference is lost: as before its activation, not charged to its resets; ended if `final` says why.
+
+    A deal that was stopped already has ended: an empty `final` adds no reason.
+    """
+    if final is None:
+        return _begun_again(deal, mark)
+    ended = deal.changed(
+        stop_time=deal.stop_time or (mark.time if deal.start_time is not None else None), deactivate_time=mark.time, is_master=False
+    )
+    if not final:
+        return ended
+    return ended.changed(
+        aborts=(*deal.aborts, Mark(mark.time, final)),
+        abort_time=deal.abort_time or mark.time,
+        abort_reason=deal.abort_reason or final,
+    )
+
+
+def after_trip(deal: Deal, mark: Mark, *, keeps_reference: bool) -> Deal:
+    """A deal one of whose current modes left a live line: warmed up again; from activation on if its reference side left too."""
+    again = _begun_again(deal, mark)
+    if not keeps_reference:
+        return again
+    return again.changed(
+        activate_time=deal.activate_time,
+        ramp_up_time=deal.ramp_up_time,
+        compensation_target_a=deal.compensation_target_a,
+        is_master=deal.is_master,
+    )
