@@ -37,6 +37,8 @@ errors = Console(stderr=True)
 cli = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
 deal_cli = typer.Typer(no_args_is_help=True, help="Make and end deals by hand.")
 cli.add_typer(deal_cli, name="deal")
+unit_cli = typer.Typer(no_args_is_help=True, help="What a person knows of a unit.")
+cli.add_typer(unit_cli, name="unit")
 
 Url = Annotated[str, typer.Option("--url", envvar="APIS_URL", help="Where a node's endpoint listens.")]
 DEFAULT_URL = f"http://127.0.0.1:{API_PORT}"
@@ -253,6 +255,13 @@ def deal_stop(deal_id: str, url: Url = DEFAULT_URL) -> None:
     """End a deal in order."""
     _ask(url, lambda community: community.stop_deal(deal_id, OPERATOR))
     console.print(f"deal {deal_id} is being ended", highlight=False)
+
+
+@unit_cli.command("isolated")
+def unit_isolated(unit_id: str, url: Url = DEFAULT_URL) -> None:
+    """Say that a converter nobody can reach has been taken off the line: the others need not wait for it."""
+    _ask(url, lambda community: community.declare_isolated(unit_id, OPERATOR))
+    console.print(f"{unit_id} counts as off the line until it answers again", highlight=False)
 
 
 @cli.command()

@@ -15,7 +15,7 @@ from .model.view import Event, Snapshot, UnitView
 from .node import Node
 from .ports import Clock
 from .rules.lifecycle import DealState, state as state_of
-from .unit.board import Board
+from .unit.board import ISOLATED, Board
 
 EVENTS_KEPT = 1000
 SUBSCRIBER_QUEUE = 1000
@@ -58,6 +58,12 @@ class Community(Protocol):
     async def control_converter(self, unit_id: str, command: Command) -> None:
         """Drive a converter by hand, in manual mode only. Raises CommandRefusedError."""
 
+    async def declare_isolated(self, unit_id: str, who: str) -> None:
+        """A person has taken a converter that nobody can reach off the line: it counts as off until its unit answers again.
+
+        Raises CommandRefusedError if the unit answers.
+        """
+
     async def close(self) -> None:
         """Let go; a community in this process ends in order."""
 
@@ -80,8 +86,9 @@ class LocalCommunity:
         self._states: dict[str, DealState] = {}
         self._mode = ""
         self._grid_master: str | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         for node in nodes:
-            node.errors.listeners.append(self._on_error)
+            self._listen_to(node)
 
     @property
     def board(self) -> Board:
@@ -108,16 +115,46 @@ class LocalCommunity:
 
     async def close(self) -> None:
         """End in order: all deals first, then every unit's converter and role."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
         living = self._living()
         await asyncio.gather(*(node.end_own_deals("shutdown") for node in living))
         await asyncio.gather(*(node.stop("shutdown") for node in living))
         await self._stop_watching()
+
+    def _listen_to(self, node: Node) -> None:
+        node.errors.listeners.append(self._on_error)
+        node.on_fatal = lambda reason: self._close_unit(node, reason)
+
+    def _close_unit(self, node: Node, reason: str) -> None:
+        """A unit that cannot go on ends in order; the others of this process go on."""
+
+        async def close() -> None:
+            await node.stop(reason)
+            self.dead.add(node.unit_id)
+            self._tell(Event("notice", self.clock.now(), f"{node.unit_id} was closed: {reason}", node.unit_id))
+
+        task = asyncio.create_task(close(), name=f"close {node.unit_id}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def kill_unit(self, unit_id: str) -> None:
         """End one unit as if its process had been killed."""
         self.dead.add(unit_id)
         await self.nodes[unit_id].kill()
         self._tell(Event("notice", self.clock.now(), f"{unit_id} was killed", unit_id))
+
+    async def start_unit(self, node: Node) -> None:
+        """Take a unit that was ended in again, as a new process of it would come back.
+
+        Raises:
+            ApisError: if it cannot start.
+
+        """
+        self._listen_to(node)
+        self.nodes[node.unit_id] = node
+        await node.start()
+        self.dead.discard(node.unit_id)
+        self._tell(Event("notice", self.clock.now(), f"{node.unit_id} is back", node.unit_id))
 
     def observe(self, observer: Callable[[], None]) -> None:
         """Call after every change of the store."""
@@ -211,6 +248,16 @@ class LocalCommunity:
     async def control_converter(self, unit_id: str, command: Command) -> None:
         """See Community."""
         await self._node(unit_id).command_by_hand(command)
+
+    async def declare_isolated(self, unit_id: str, who: str) -> None:
+        """See Community."""
+        node = self._living()[0]
+        if unit_id not in node.settings.policy.member_unit_ids:
+            raise CommandRefusedError(f"unit {unit_id}: expected one of {', '.join(node.settings.policy.member_unit_ids)}")
+        known = self.nodes.get(unit_id)
+        if known is not None and unit_id not in self.dead and known.controller.usable_reading() is not None:
+            raise CommandRefusedError(f"{unit_id} answers: what its converter does is read, not declared")
+        await node.cluster.store.put(ISOLATED + unit_id, {"who": who, "time": self.clock.now().isoformat()})
 
     def _living(self) -> list[Node]:
         return [node for unit_id, node in self.nodes.items() if unit_id not in self.dead]

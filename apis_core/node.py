@@ -26,12 +26,14 @@ from .unit.errors import ErrorDesk
 from .unit.mediator import Mediator, wait_until
 from .unit.sentry import Sentry
 from .unit.settings import Settings
-from .unit.subjects import COMMAND, CONTACT, EPOCH, ERROR, READ, RECORD, SNAPSHOT
+from .unit.subjects import COMMAND, CONTACT, EPOCH, ERROR, LEAVING, READ, RECORD, SNAPSHOT
 from .unit.user import User
 
 _LOGGER = logging.getLogger(__name__)
 RESTART_DELAY_S = 1.0
 HAND_DEADLINE_S = 30.0
+# From the word that a reference leaves to its leaving: a message, and the current modes' way to wait.
+LEAVING_S = 1.0
 _ACTIVE = {
     CommandKind.VOLTAGE_REFERENCE: ConverterMode.VOLTAGE_REFERENCE,
     CommandKind.WILL_TAKE_OVER: ConverterMode.VOLTAGE_REFERENCE,
@@ -70,10 +72,12 @@ class Node:
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = ""
         self.local_mode: OperationMode | None = None
+        self.on_fatal: Callable[[str], None] = lambda _reason: None
         self.board = Board(cluster.store, settings.policy.operation_mode)
         self.errors = ErrorDesk(settings.unit_id, cluster, ledger, clock)
         self.controller = Controller(settings, driver, self.board, ledger, clock, rng, self.errors.report, guard)
         self.controller.local_mode = lambda: self.mode
+        self.controller.tell_leaving = self._publish_leaving
         self.sentry = Sentry(settings, self.controller, self.board, guard, clock, self.errors.report)
         self.user = User(settings, self.board, self.controller, clock, rng, self.unwilling)
         self.mediator = Mediator(settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling)
@@ -85,6 +89,7 @@ class Node:
             (COMMAND, self._on_command),
             (CONTACT, self._on_contact),
             (EPOCH, self._on_epoch),
+            (LEAVING, self._on_leaving),
             (RECORD, self._on_record),
             (ERROR, self._on_error),
         ):
@@ -111,6 +116,8 @@ class Node:
             return "the unit had an error a moment ago"
         if self.board.alert is not None:
             return f"no new deals now: {self.board.alert.get('reason')}"
+        if self.cluster.store.trouble:
+            return f"what is agreed could not be kept: {self.cluster.store.trouble}"
         return None
 
     async def start(self) -> None:
@@ -252,12 +259,41 @@ class Node:
             case Reaction.END_OWN_DEALS:
                 await self._stop_own_deals(f"{self.unit_id}: {report.message}")
             case Reaction.WAIT:
-                with contextlib.suppress(ApisError):
-                    await self.controller.stop_local(report.message)
+                await self._to_wait(report.message)
             case Reaction.GIVE_UP_ROLE:
-                _LOGGER.warning("%s: %s", self.unit_id, reaction)
+                await self.role.step_down()
+            case Reaction.RECONCILE:
+                with contextlib.suppress(ApisError):
+                    await self.controller.reconcile("after an error")
+            case Reaction.CLOSE_NODE:
+                self.on_fatal(report.message)
             case _:
                 _LOGGER.debug("%s: %s", self.unit_id, reaction)
+
+    async def _to_wait(self, reason: str) -> None:
+        """The converter to wait; a voltage reference whose deals have not ended in time tells its line before it leaves."""
+        if self.controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE:
+            await self._tell_leaving()
+        with contextlib.suppress(ApisError):
+            await self.controller.stop_local(reason)
+
+    async def _tell_leaving(self) -> None:
+        """Current modes obey this at once: whoever holds their line is about to leave it."""
+        await self._publish_leaving()
+        await self.clock.sleep_wall(LEAVING_S)
+
+    async def _publish_leaving(self) -> None:
+        with contextlib.suppress(ApisError):
+            await self.cluster.publish(LEAVING, {"unitId": self.unit_id})
+
+    async def _on_leaving(self, sender: str, _message: Json) -> None:
+        """A reference leaves: no epoch is needed for the safe direction, but it has to be a member."""
+        mode = self.controller.converter.mode
+        if sender in self.settings.policy.member_unit_ids and mode is not None and mode.is_current_mode:
+            running = [deal.deal_id for deal in self.board.own_deals(self.unit_id) if deal.is_running]
+            reason = f"the voltage reference {sender} leaves"
+            self.controller.released.update(dict.fromkeys(running, reason))
+            await self.controller.stop_local(reason)
 
     async def _stop_own_deals(self, reason: str) -> None:
         """Ask for each own deal to be stopped, one that appears meanwhile too, until there is none or the time is over."""

@@ -126,7 +126,7 @@ class GuardRole(StrEnum):
 class GuardReport:
     """What the dead-man knows of a converter: `trip` is why it was stopped, until its unit re-arms it.
 
-    `is_off`: read in wait since then. The ages are wall seconds.
+    `is_off`: read in wait since then, `off_ago_s` ago. The ages are wall seconds.
     """
 
     role: GuardRole
@@ -134,6 +134,7 @@ class GuardReport:
     trip: str
     tripped_ago_s: float
     is_off: bool
+    off_ago_s: float
     beat_ago_s: float
 
 

@@ -170,6 +170,11 @@ class VirtualCommunity:
         guard = self.guard.unit(unit, self.policy.member_unit_ids, self.policy.times, driver, wait)
         return Node(settings, driver, self.hub.join(unit), ledger, self.clock, random.Random(self.rng.random()), guard=guard)
 
+    async def revive(self, unit: str) -> None:
+        """A killed unit's process comes back, with its ledger."""
+        settings = self.community.nodes[unit].settings
+        await self.community.start_unit(self.a_node(unit, settings.hardware, settings.scenario))
+
     async def send(self, unit: str, request: DeviceRequest) -> Any:
         fault = self.faults.get(unit)
         if fault is not None:

@@ -14,7 +14,7 @@ from tests.builders import VirtualCommunity, a_policy, in_virtual_time
 from tests.test_stories import create, energy_agrees, steer
 
 CHARGES = {"E001": 60.0, "E002": 80.0, "E003": 50.0, "E004": 50.0}
-ANYWHERE = {"grid_master_selection": "anywhere", "large_capacity_unit_ids": ()}
+ANYWHERE = a_policy(grid_master_selection="anywhere", large_capacity_unit_ids=())
 
 
 class Line:
@@ -101,7 +101,7 @@ def test_a_dead_unit_in_a_current_mode_takes_only_its_own_deals() -> None:
             energy_agrees(c, unit, tuple(deals.values()))
         line.task.cancel()
 
-    in_virtual_time(story, CHARGES, a_policy(**ANYWHERE))
+    in_virtual_time(story, CHARGES, ANYWHERE)
 
 
 @pytest.mark.parametrize("with_role", [True, False])
@@ -160,7 +160,7 @@ def test_a_dead_grid_master_off_the_line_is_followed_within_five_seconds() -> No
         assert found[deal.deal_id].cumulate_amount_wh < 51
         assert c.community.grid_master_changes == 1
 
-    in_virtual_time(story, CHARGES, a_policy(**ANYWHERE))
+    in_virtual_time(story, CHARGES, ANYWHERE)
 
 
 def test_when_all_units_die_at_once_the_guard_takes_current_modes_off_before_the_reference() -> None:

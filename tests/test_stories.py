@@ -334,6 +334,9 @@ def test_a_line_held_by_a_member_nobody_reaches_is_waited_for_and_no_danger() ->
         assert c.community.board.mode is OperationMode.HETERONOMOUS
         c.engine.set_mode(c.engine.index["E004"], ConverterMode.WAIT, 0, 0, 0)
         await c.settle(130)
+        with pytest.raises(CommandRefusedError, match="E001 answers"):
+            await c.community.declare_isolated("E001", "a person")
+        await c.community.declare_isolated("E004", "a person")
         await create(c, "E002", "E003", 5)
         await c.no_deals()
         assert (await c.community.deals())[-1].is_completed

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 import logging
 import math
 
@@ -10,6 +10,7 @@ from ..model.converter import Converter, ConverterMode, Reading
 from ..model.deal import Deal, Side, SideEnergy
 from ..model.errors import ApisError, MessageError, NoAnswerError, StoreConflictError
 from ..model.modes import Command, CommandKind
+from ..model.safety_times import MESSAGE_S, WAIT_SEQUENCE_S
 from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
 from ..rules.reference import Line
 from ..unit.board import BAN, DEAL, ISOLATED, STOP, Board
@@ -20,6 +21,7 @@ from .contacts import Contacts
 
 _LOGGER = logging.getLogger(__name__)
 RECORD_TIMEOUT_S = 2.0
+LONGEST_OPEN = timedelta(days=7)
 
 
 class DealGoneError(ApisError):
@@ -56,12 +58,19 @@ class Access:
         """How long a unit has to begin a command's last write: all tries of one device request, and one more second [wall s]."""
         return self.policy.request_timeout_s * self.policy.request_limit + 1.0
 
+    async def forget_isolation(self) -> None:
+        """Who answers is not isolated: what its converter does is read again."""
+        for unit_id, reading in self.readings.items():
+            if self.board.value(ISOLATED + unit_id) is not None and not self.is_stale(unit_id) and reading.converter.mode is not None:
+                await self.cluster.store.delete(ISOLATED + unit_id)
+
     async def collect(self) -> None:
         """Every live unit's own latest reading and counters; a unit that does not answer keeps its older ones, aging."""
         timeout_s = self.policy.data_collection_timeout_s
         answers = await self.cluster.scatter(self.members(), SNAPSHOT, {}, timeout_s)
         for unit_id, answer in answers.items():
             self._take(unit_id, answer)
+        await self.forget_isolation()
 
     async def read(self, *unit_ids: str) -> None:
         """Fresh full readings, each unit within its own deadline.
@@ -178,6 +187,18 @@ class Access:
             return frozenset(fallen)
         return frozenset()
 
+    def may_still_hold(self) -> list[str]:
+        """Units that cannot be asked, may be on, and whose dead-man may not have come to its end: any of them may hold the line."""
+        live, now_s, limit_s = self.members(), self.clock.wall(), self.policy.times.reference_dead_man_s + WAIT_SEQUENCE_S + MESSAGE_S
+        found = []
+        for unit_id in self.policy.member_unit_ids:
+            unread = unit_id not in self.readings and not self._is_known_off(unit_id)
+            unreachable = unit_id not in live or self.silent_s(unit_id) is not None or unread
+            heard_s = self.contacts.heard_s.get(unit_id, self._begun_s)
+            if unreachable and (unread or self.may_be_on(unit_id)) and now_s - heard_s < limit_s:
+                found.append(unit_id)
+        return found
+
     async def resolve_doubts(self) -> None:
         """Ask the guard about units that cannot be reached and may be on: what it has read in wait is off."""
         for unit_id in self.policy.member_unit_ids:
@@ -201,6 +222,9 @@ class Access:
         if self._is_known_off(unit_id):
             return False
         reading = self.readings.get(unit_id)
+        if reading is None and unit_id not in self.members():
+            # Nobody can say what the converter of a unit that never answered does.
+            return True
         seen_on = reading is not None and reading.converter.mode is not ConverterMode.WAIT
         return seen_on or unit_id in self._maybe_on
 
@@ -273,10 +297,18 @@ class Access:
 
         return await self.update(deal.deal_id, change, transition=False)
 
+    def _is_long_over(self, deal: Deal) -> bool:
+        """Whether a deal ended so long ago that nobody waits for a missing unit's count any more."""
+        ends = [time for time in (deal.deactivate_time, deal.abort_time, deal.scram_time) if time is not None]
+        return bool(ends) and self.clock.now() - max(ends) > LONGEST_OPEN
+
     async def dispose(self, deal: Deal) -> bool:
         """Take an ended deal out of the store once both ledgers have it; whether it is out."""
         await self.cluster.store.delete(STOP + deal.deal_id)
-        if deal.deal_id not in self._durable and not await self.tell_ledgers(deal):
+        # A unit that was away may still have something to report.
+        counted = await self.count(deal)
+        told = counted == deal and deal.deal_id in self._durable
+        if not told and not await self.tell_ledgers(counted) and not self._is_long_over(deal):
             return False
         self._durable.discard(deal.deal_id)
         await self.cluster.store.delete(DEAL + deal.deal_id)

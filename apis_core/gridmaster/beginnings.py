@@ -46,6 +46,9 @@ async def activate(access: Access, deal: Deal) -> NotNow | Never | Deal:
         await access.read(reference)
         line = access.line()
     active = [d for d in line.deals if d.is_active and d.deal_id != deal.deal_id]
+    holders = [] if active else access.may_still_hold()
+    if holders:
+        return NotNow(f"{' and '.join(holders)} may still hold the line and cannot be asked", is_held=True)
     refusal = admission.refusal(deal, active, access.policy)
     plan = Never(refusal) if refusal is not None else plan_activation(deal, line)
     if isinstance(plan, Danger):

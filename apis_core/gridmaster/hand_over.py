@@ -6,13 +6,17 @@ what the two converters really do, and finishes it or takes it back.
 
 from ..model.converter import ConverterMode
 from ..model.deal import Deal
-from ..model.errors import MessageError
+from ..model.errors import ApisError, MessageError
 from ..model.modes import CommandKind
 from ..ports import Json
 from ..rules.reference import HandOver
 from .access import Access
 
 KEY = "handOver"
+
+
+class HandOverOpenError(ApisError):
+    """One hand-over at a time."""
 
 
 async def hand_over(access: Access, plan: HandOver, reason: str, deal_id: str = "") -> None:
@@ -26,6 +30,8 @@ async def hand_over(access: Access, plan: HandOver, reason: str, deal_id: str = 
 
     """
     store, old, new = access.cluster.store, plan.old_unit_id, plan.new_unit_id
+    if access.board.value(KEY) is not None:
+        raise HandOverOpenError("an earlier hand-over of the line's voltage is still open")
     await store.put(KEY, _record(plan, deal_id))
     await access.command(old, CommandKind.WILL_HAND_OVER, reason)
     await access.command(new, CommandKind.WILL_TAKE_OVER, reason, grid_voltage_v=plan.voltage_v)
@@ -43,8 +49,11 @@ async def _let_go(access: Access, plan: HandOver, reason: str) -> None:
 async def finish(access: Access) -> None:
     """Bring an interrupted hand-over to one reference: forward if the new one holds the voltage, else back.
 
+    While the other one cannot be asked and is not known to be off, it may hold the voltage too: both keep their droop, the
+    hand-over stays open, and the line goes on with the one that answers.
+
     Raises:
-        ApisError: if neither can be told or done now; the hand-over stays open and is looked at again.
+        ApisError: if what has to be done was not; it is looked at again.
 
     """
     entry = await access.cluster.store.get(KEY)
@@ -52,16 +61,22 @@ async def finish(access: Access) -> None:
         return
     plan, deal_id = _plan(entry.value), str(entry.value.get("dealId", ""))
     old, new, reason = plan.old_unit_id, plan.new_unit_id, "unfinished hand-over"
-    await access.read_what_answers(old, new)
+    silent = await access.read_what_answers(*(unit for unit in (old, new) if access.silent_s(unit) is None))
+    silent |= {unit for unit in (old, new) if access.silent_s(unit) is not None}
     line = access.line()
-    old_holds, new_holds = (line.mode(unit) is ConverterMode.VOLTAGE_REFERENCE for unit in (old, new))
-    if new_holds and old_holds:
-        await _let_go(access, plan, reason)
-    if new_holds:
-        await access.command(new, CommandKind.DID_TAKE_OVER, reason)
+    holding = [unit for unit in (new, old) if unit not in silent and line.mode(unit) is ConverterMode.VOLTAGE_REFERENCE]
+    if not holding:
+        if not silent:
+            await access.cluster.store.delete(KEY)
+        return
+    keeper, other = holding[0], old if holding[0] == new else new
+    if keeper == new:
+        if old in holding:
+            await _let_go(access, plan, reason)
         await _note_new_master(access, plan, deal_id)
-    elif old_holds:
-        await access.command(old, CommandKind.DID_TAKE_OVER, reason)
+    if other in silent and access.may_be_on(other):
+        return
+    await access.command(keeper, CommandKind.DID_TAKE_OVER, reason)
     await access.cluster.store.delete(KEY)
 
 

@@ -70,6 +70,10 @@ class Role:
     async def leave(self) -> None:
         """Give the role to another live unit; take it no more."""
         self._leaving = True
+        await self.step_down()
+
+    async def step_down(self) -> None:
+        """Give the role to another live unit, if it is held."""
         if self.master is not None:
             async with self.master.turn:
                 others = sorted(self._cluster.live() & set(self._settings.policy.member_unit_ids) - {self._settings.unit_id})

@@ -251,6 +251,7 @@ class ProcessUnitGuard:
             str(status["trip"]),
             now_s - float(status["trippedS"]),
             bool(status["isOff"]),
+            now_s - float(status["offS"]),
             now_s - float(status["lastBeatS"]),
         )
 

@@ -125,7 +125,13 @@ class MemoryUnitGuard:
         if watched is None:
             return None
         return GuardReport(
-            GuardRole(watched.role), watched.epoch, watched.trip, now_s - watched.tripped_s, watched.is_off, now_s - watched.beat_s
+            GuardRole(watched.role),
+            watched.epoch,
+            watched.trip,
+            now_s - watched.tripped_s,
+            watched.is_off,
+            now_s - watched.off_s,
+            now_s - watched.beat_s,
         )
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ current; the rest is kept as unattributed with its cause, so that nothing is los
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..model.converter import Meter
 from ..model.deal import Deal, Side, SideEnergy
@@ -19,6 +19,7 @@ OWN_STOP_LEAST_S, PARTNER_S, NEXT_DEAL_S = 1.0, 0.5, 1.0
 RATIO_FROM_WH = 1.0
 MORE_THAN_AGREED = "more current than agreed"
 LOSS_WITHOUT_EXCHANGE = "converter loss without exchange"
+NOT_READ = "estimated while nothing was read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,31 @@ def counted(
         cause = MORE_THAN_AGREED if flows else LOSS_WITHOUT_EXCHANGE
         unattributed[cause] = unattributed.get(cause, 0.0) + rest_wh
     return Account(deals, unattributed, sample)
+
+
+def estimated(account: Account, seconds: float, currents_a: Mapping[str, float]) -> Account:
+    """The account after a time nobody read: what was last measured is taken to have gone on for so long, and marked so.
+
+    Args:
+        account: what was counted until the last sample.
+        seconds: for how long the converter went on after it, as far as known.
+        currents_a: the signed current of each deal that ran then [A].
+
+    """
+    last = account.last
+    if last is None or seconds <= 0 or not currents_a:
+        return Account(account.deals, account.unattributed_wh)
+    hours, deals = seconds / 3600, dict(account.deals)
+    rest_wh = last.battery_power_w * hours
+    for deal_id, share in shares(abs(last.grid_current_a), currents_a, {}).items():
+        battery_wh, grid_wh = abs(last.battery_power_w) * hours * share, abs(last.grid_power_w) * hours * share
+        counted_before = _added(deals.get(deal_id, SideEnergy()), battery_wh, grid_wh)
+        deals[deal_id] = replace(counted_before, estimated_wh=counted_before.estimated_wh + battery_wh)
+        rest_wh -= last.battery_power_w * hours * share
+    unattributed = dict(account.unattributed_wh)
+    if abs(rest_wh) > 1e-12:
+        unattributed[NOT_READ] = unattributed.get(NOT_READ, 0.0) + rest_wh
+    return Account(deals, unattributed)
 
 
 def shares(current_a: float, running_a: Mapping[str, float], stopping_a: Mapping[str, float]) -> dict[str, float]:

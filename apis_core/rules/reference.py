@@ -157,6 +157,9 @@ def plan_activation(deal: Deal, line: Line) -> Activation | NotNow | Never | Dan
 def _first_activation(deal: Deal, line: Line) -> Activation | NotNow | Danger:
     policy, side = line.policy, line.master_side
     unit = deal.unit_on(side)
+    strangers = [holder for holder in line.reference_unit_ids if holder not in deal.unit_ids]
+    if strangers:
+        return NotNow(f"{strangers[0]} holds the voltage without a deal", is_held=True)
     window = start_window(line.converters.get(unit), policy)
     if window is not None:
         return window

@@ -94,6 +94,10 @@ class RemoteCommunity:
         """See Community."""
         await self._ask("POST", f"/units/{unit_id}/command", command.to_json())
 
+    async def declare_isolated(self, unit_id: str, who: str) -> None:
+        """See Community."""
+        await self._ask("POST", f"/units/{unit_id}/isolated", {"who": who})
+
     async def close(self) -> None:
         """See Community."""
         if self._owned:

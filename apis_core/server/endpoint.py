@@ -46,6 +46,8 @@ def application(community: Community) -> web.Application:
             web.put(f"{PREFIX}/units/{{unit_id}}/mode", _set_mode),
             web.put(f"{PREFIX}/units/{{unit_id}}/scenario", _set_scenario),
             web.post(f"{PREFIX}/units/{{unit_id}}/command", _command),
+            web.post(f"{PREFIX}/units/{{unit_id}}/isolated", _isolated),
+            web.post(f"{PREFIX}/units/{{unit_id}}/isolated", _isolated),
             web.get(f"{PREFIX}/events", _events),
         ]
     )
@@ -169,6 +171,12 @@ async def _command(request: web.Request) -> web.Response:
     data = await _body(request)
     wish = {"command": data.get("command"), "params": data.get("params", {}), "epoch": 0, "deadlineS": 0.0, "reason": "by hand"}
     await request.app[COMMUNITY].control_converter(request.match_info["unit_id"], Command.from_json(wish))
+    return _json({})
+
+
+async def _isolated(request: web.Request) -> web.Response:
+    data = await _body(request)
+    await request.app[COMMUNITY].declare_isolated(request.match_info["unit_id"], str(data.get("who", "operator")))
     return _json({})
 
 

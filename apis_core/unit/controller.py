@@ -1,7 +1,7 @@
 """A unit's hands: reads its device, carries out commands as sequences, counts its energy, watches its own limits."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 import random
 
 from ..model.converter import Battery, Converter, ConverterMode, Reading
@@ -13,6 +13,7 @@ from ..model.errors import (
     DriverError,
     ErrorReport,
     Extent,
+    LedgerError,
     Level,
     MessageError,
 )
@@ -23,6 +24,7 @@ from ..rules.findings import judged
 from ..rules.schedule import next_reading_s
 from ..waiting import wait_for
 from .board import Board
+from .book_mark import BookMark
 from .settings import Settings
 from .writer import Writer
 
@@ -42,6 +44,8 @@ _RESUMING = (
     CommandKind.DID_TAKE_OVER,
 )
 _STARTING = (CommandKind.CHARGE, CommandKind.DISCHARGE, CommandKind.CURRENT)
+ACCOUNT = "account"
+KEEP_PERIOD_S = 10.0
 # A wait goes on whatever its earlier steps did: the converter that does not follow them is the one to switch off.
 _LENIENT = (CommandKind.WAIT, CommandKind.SCRAM, CommandKind.DID_HAND_OVER)
 
@@ -80,11 +84,13 @@ class Controller:
         self._commanded_s = float("-inf")
         self._read_s: float | None = None
         self._wake = asyncio.Event()
+        self._kept_s = float("-inf")
         self.changed = asyncio.Event()
         self.released: dict[str, str] = {}
         self.reading: Reading | None = None
         self.account = energy.Account()
         self.highest_epoch = 0
+        self.tell_leaving: Callable[[], Awaitable[None]] = _nobody_to_tell
         self.local_mode: Callable[[], OperationMode] = lambda: OperationMode.STOP
 
     async def start(self) -> None:
@@ -96,10 +102,22 @@ class Controller:
         """
         stored = await self._ledger.state("epoch")
         self.highest_epoch = int(stored["epoch"]) if stored else 0
-        account = await self._ledger.state("account") or {}
-        self.account = energy.Account(dict(await self._ledger.energy()), dict(account.get("unattributedWh", {})))
+        kept = BookMark.from_json(await self._ledger.state(ACCOUNT) or {})
+        written = await self._ledger.energy()
+        counters = {key: kept.counters.get(key, SideEnergy()).merged(side) for key, side in written.items()}
+        self.account = energy.Account(counters, dict(kept.unattributed_wh), kept.sample)
+        if kept.time is not None:
+            since_s = (self._clock.now() - kept.time).total_seconds()
+            self.account = energy.estimated(self.account, await self._went_on_s(since_s), kept.currents_a)
         await self.refresh()
         await self.reconcile("start")
+
+    async def _went_on_s(self, since_s: float) -> float:
+        """How long of the last `since_s` the converter went on, unread [community s]: until its dead-man read it in wait."""
+        report = None if self._guard is None else await self._guard.report(self._settings.unit_id)
+        if report is None or not report.is_off:
+            return since_s
+        return max(0.0, since_s - report.off_ago_s / self._clock.to_wall(1.0))
 
     async def reconcile(self, why: str) -> None:
         """Look at what the converter does, and take it over from its dead-man; what that has done is told.
@@ -170,11 +188,19 @@ class Controller:
                 converter, battery = Converter.from_json(data.dcdc), Battery.from_json(data.battery)
             except MessageError as error:
                 raise DriverError(f"{self._settings.unit_id}: {error}") from error
+            await self._book_unread()
             reading = self._take(converter, battery, data.house)
         self._read_s = reading.monotonic_s
         hard = self._check(reading)
-        await self._ledger.record_reading(reading)
+        try:
+            await self._ledger.record_reading(reading)
+            await self._keep_account()
+        except LedgerError as error:
+            # The reading counts all the same; that it cannot be kept ends the unit's sharing.
+            self._report(ErrorReport(self._settings.unit_id, Category.FRAMEWORK, Extent.LOCAL, Level.ERROR, str(error)))
         if hard is not None and reading.converter.mode is not ConverterMode.WAIT:
+            if reading.converter.mode is ConverterMode.VOLTAGE_REFERENCE:
+                await self.tell_leaving()
             await self.stop_local(hard)
         return reading
 
@@ -186,7 +212,19 @@ class Controller:
 
         """
         async with self._io:
-            return self._merge(await self._driver.status(), stepped=False)
+            answer = await self._driver.status()
+            await self._book_unread()
+            return self._merge(answer, stepped=False)
+
+    async def _book_unread(self) -> None:
+        """What flowed in a time without readings is estimated, not measured: a straight line over it would be a guess in silence."""
+        last = self.account.last
+        limit_s = 3 * self._clock.period(self._settings.policy.data_acquisition_period_s)
+        if last is None or self._clock.monotonic() - last.monotonic_s <= limit_s:
+            return
+        running, stopping = self._deal_currents_a()
+        went_on_s = await self._went_on_s(self._clock.monotonic() - last.monotonic_s)
+        self.account = energy.estimated(self.account, went_on_s, {**stopping, **running})
 
     async def execute(self, command: Command) -> Converter:
         """Carry out a command of the Grid Master or, in manual mode, of a person.
@@ -227,8 +265,19 @@ class Controller:
             self.released.pop(deal_id, None)
 
     def account_json(self) -> Json:
-        """What no deal was charged with, for the ledger."""
-        return {"unattributedWh": dict(self.account.unattributed_wh)}
+        """What was counted until now, for the ledger."""
+        running, _ = self._deal_currents_a()
+        time = None if self.reading is None or not running else self.reading.time
+        mark = BookMark(self.account.deals, self.account.unattributed_wh, running, self.account.last, time)
+        return mark.to_json()
+
+    async def _keep_account(self) -> None:
+        """While energy flows, what was counted is on disk every few seconds: the rest of a lost process is estimated."""
+        now_s = self._clock.monotonic()
+        if not self._deal_currents_a()[0] or now_s - self._kept_s < self._clock.period(KEEP_PERIOD_S):
+            return
+        self._kept_s = now_s
+        await self._ledger.set_state(ACCOUNT, self.account_json())
 
     async def admit(self, epoch: int) -> None:
         """Take note of an epoch, durably. Raises CommandRefusedError if a higher one has been seen."""
@@ -372,6 +421,10 @@ class Controller:
 
     def _fault(self, message: str, level: Level = Level.ERROR) -> None:
         self._report(ErrorReport(self._settings.unit_id, Category.HARDWARE, Extent.LOCAL, level, message))
+
+
+async def _nobody_to_tell() -> None:
+    """A controller on its own has no line to tell."""
 
 
 def energy_json(account: energy.Account) -> Json:

@@ -1,0 +1,50 @@
+"""Where a unit's counting stood when it was last written down: what a lost process is taken up from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..model.deal import SideEnergy
+from ..model.times import format_time, parse_time
+from ..ports import Json
+from ..rules.energy import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class BookMark:
+    """Counters by deal, what no deal was charged with [Wh] by cause, and (while energy flowed) what flowed then.
+
+    `currents_a`: the signed current of each running deal [A]. `sample` and `time`: the last measurement.
+    """
+
+    counters: Mapping[str, SideEnergy]
+    unattributed_wh: Mapping[str, float]
+    currents_a: Mapping[str, float]
+    sample: Sample | None
+    time: datetime | None
+
+    def to_json(self) -> Json:
+        """JSON form."""
+        data: Json = {
+            "unattributedWh": dict(self.unattributed_wh),
+            "counters": {deal_id: side.to_json() for deal_id, side in self.counters.items()},
+        }
+        if self.time is not None and self.sample is not None:
+            data["flow"] = {
+                "time": format_time(self.time, None),
+                "currentsA": dict(self.currents_a),
+                "batteryPowerW": self.sample.battery_power_w,
+                "gridPowerW": self.sample.grid_power_w,
+                "gridCurrentA": self.sample.grid_current_a,
+            }
+        return data
+
+    @classmethod
+    def from_json(cls, data: Json) -> BookMark:
+        """Read the JSON form of this unit's own ledger."""
+        counters = {str(key): SideEnergy.from_json(value) for key, value in data.get("counters", {}).items()}
+        flow = data.get("flow")
+        if flow is None:
+            return cls(counters, data.get("unattributedWh", {}), {}, None, None)
+        sample = Sample(float("-inf"), flow["batteryPowerW"], flow["gridPowerW"], flow["gridCurrentA"])
+        return cls(counters, data.get("unattributedWh", {}), flow["currentsA"], sample, parse_time(flow["time"], None))
