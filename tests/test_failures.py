@@ -27,6 +27,8 @@ class Line:
         self.longest_unheld_s = 0.0
         self.two_references_s = 0.0
         self.off_s: dict[str, float] = {}
+        # What each battery exchanged while its converter was on: what the books have to show.
+        self.exchanged_wh = dict.fromkeys(community.engine.index, 0.0)
 
     async def _watch(self) -> None:
         c = self._community
@@ -39,6 +41,8 @@ class Line:
             if len(references) > 1 and not all(c.engine.droop_ratio[i] for i in references):
                 self.two_references_s += 0.1
             for unit, mode in zip(c.engine.index, modes, strict=True):
+                if mode is not ConverterMode.WAIT:
+                    self.exchanged_wh[unit] += float(c.engine.battery_power_w[c.engine.index[unit]]) * 0.1 / 3600
                 if mode is ConverterMode.WAIT:
                     self.off_s.setdefault(unit, c.clock.monotonic())
                 else:

@@ -161,7 +161,7 @@ class DeadMan:
     def _unread(self, other: str, watched: Watched) -> bool:
         """Whether another converter has not been read in wait since the reference's beats ended."""
         state = self.units[other]
-        return not state.is_off or state.role != OFF or state.off_s < watched.beat_s
+        return not state.is_off or state.role != OFF or state.off_s <= watched.beat_s
 
     def _others(self, unit_id: str, watched: Watched) -> list[str]:
         return [unit for unit in watched.line if unit != unit_id and unit in self.units]

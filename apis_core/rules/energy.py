@@ -107,11 +107,11 @@ def estimated(account: Account, seconds: float, currents_a: Mapping[str, float])
 
     """
     last = account.last
-    if last is None or seconds <= 0 or not currents_a:
+    if last is None or seconds <= 0:
         return Account(account.deals, account.unattributed_wh)
     hours, deals = seconds / 3600, dict(account.deals)
     rest_wh = last.battery_power_w * hours
-    for deal_id, share in shares(abs(last.grid_current_a), currents_a, {}).items():
+    for deal_id, share in (shares(abs(last.grid_current_a), currents_a, {}) if currents_a else {}).items():
         battery_wh, grid_wh = abs(last.battery_power_w) * hours * share, abs(last.grid_power_w) * hours * share
         counted_before = _added(deals.get(deal_id, SideEnergy()), battery_wh, grid_wh)
         deals[deal_id] = replace(counted_before, estimated_wh=counted_before.estimated_wh + battery_wh)

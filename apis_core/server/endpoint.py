@@ -47,7 +47,6 @@ def application(community: Community) -> web.Application:
             web.put(f"{PREFIX}/units/{{unit_id}}/scenario", _set_scenario),
             web.post(f"{PREFIX}/units/{{unit_id}}/command", _command),
             web.post(f"{PREFIX}/units/{{unit_id}}/isolated", _isolated),
-            web.post(f"{PREFIX}/units/{{unit_id}}/isolated", _isolated),
             web.get(f"{PREFIX}/events", _events),
         ]
     )

@@ -220,7 +220,7 @@ class Controller:
         """What flowed in a time without readings is estimated, not measured: a straight line over it would be a guess in silence."""
         last = self.account.last
         limit_s = 3 * self._clock.period(self._settings.policy.data_acquisition_period_s)
-        if last is None or self._clock.monotonic() - last.monotonic_s <= limit_s:
+        if last is None or self.converter.mode is ConverterMode.WAIT or self._clock.monotonic() - last.monotonic_s <= limit_s:
             return
         running, stopping = self._deal_currents_a()
         went_on_s = await self._went_on_s(self._clock.monotonic() - last.monotonic_s)
@@ -267,14 +267,14 @@ class Controller:
     def account_json(self) -> Json:
         """What was counted until now, for the ledger."""
         running, _ = self._deal_currents_a()
-        time = None if self.reading is None or not running else self.reading.time
+        time = None if self.reading is None or self.converter.mode is ConverterMode.WAIT else self.reading.time
         mark = BookMark(self.account.deals, self.account.unattributed_wh, running, self.account.last, time)
         return mark.to_json()
 
     async def _keep_account(self) -> None:
-        """While energy flows, what was counted is on disk every few seconds: the rest of a lost process is estimated."""
+        """While a converter is on, what was counted is on disk every few seconds: the rest of a lost process is estimated."""
         now_s = self._clock.monotonic()
-        if not self._deal_currents_a()[0] or now_s - self._kept_s < self._clock.period(KEEP_PERIOD_S):
+        if self.converter.mode is ConverterMode.WAIT or now_s - self._kept_s < self._clock.period(KEEP_PERIOD_S):
             return
         self._kept_s = now_s
         await self._ledger.set_state(ACCOUNT, self.account_json())
