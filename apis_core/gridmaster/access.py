@@ -13,6 +13,7 @@ from ..model.modes import Command, CommandKind
 from ..model.safety_times import MESSAGE_S, WAIT_SEQUENCE_S
 from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
 from ..rules.reference import Line
+from ..rules.schedule import usable_s
 from ..unit.board import BAN, DEAL, ISOLATED, STOP, Board
 from ..unit.controller import energy_from_json
 from ..unit.settings import Settings
@@ -229,9 +230,9 @@ class Access:
         return seen_on or unit_id in self._maybe_on
 
     def is_stale(self, unit_id: str) -> bool:
-        """Whether a unit's last reading is too old to decide by: two acquisition periods, at least 2 s."""
+        """Whether a unit's last reading is too old to decide by."""
         reading = self.readings.get(unit_id)
-        limit_s = max(2 * self.clock.period(self.policy.data_acquisition_period_s), 2.0)
+        limit_s = usable_s(self.clock.period(self.policy.data_acquisition_period_s), self.clock.to_wall(1.0))
         return reading is None or self.clock.monotonic() - reading.monotonic_s > limit_s
 
     def fresh_converters(self, unit_ids: Collection[str]) -> dict[str, Converter] | None:

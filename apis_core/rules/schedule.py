@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 BACKOFF_LIMIT = 4
 JITTER = 0.2
+USABLE_WALL_S = 2.0
 # A transition is about four commands, each with its checkpoint and the time its messages and writes take [s].
 TRANSITION_COMMANDS, COMMAND_S = 4, 0.5
 
@@ -11,6 +12,11 @@ TRANSITION_COMMANDS, COMMAND_S = 4, 0.5
 def next_reading_s(last_read_s: float | None, period_s: float) -> float:
     """When the device is read next: one period after it was last read, by whomever."""
     return 0.0 if last_read_s is None else last_read_s + period_s
+
+
+def usable_s(period_s: float, wall_per_s: float) -> float:
+    """How old a reading may be to decide by [community s]: two periods, at least two seconds of the wall."""
+    return max(2 * period_s, USABLE_WALL_S / wall_per_s)
 
 
 def next_request_s(last_request_s: float | None, period_s: float, failures: int, jitter: float) -> float:

@@ -21,7 +21,7 @@ from ..model.modes import Command, CommandKind, OperationMode
 from ..ports import Clock, Driver, Guard, GuardRole, Json, Ledger
 from ..rules import energy, local_safety, sequences
 from ..rules.findings import judged
-from ..rules.schedule import next_reading_s
+from ..rules.schedule import next_reading_s, usable_s
 from ..waiting import wait_for
 from .board import Board
 from .book_mark import BookMark
@@ -171,8 +171,8 @@ class Controller:
         return float("inf") if self.reading is None else self._clock.monotonic() - self.reading.monotonic_s
 
     def usable_reading(self) -> Reading | None:
-        """The reading, if it is young enough to decide by: two acquisition periods, at least 2 s."""
-        limit_s = max(2 * self._clock.period(self._settings.policy.data_acquisition_period_s), 2.0)
+        """The reading, if it is young enough to decide by."""
+        limit_s = usable_s(self._clock.period(self._settings.policy.data_acquisition_period_s), self._clock.to_wall(1.0))
         return self.reading if self.reading_age_s() <= limit_s else None
 
     async def refresh(self) -> Reading:
