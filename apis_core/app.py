@@ -187,6 +187,7 @@ async def open_community(
                     )
                 )
             community = LocalCommunity(tuple(nodes), clock)
+            _hold_back_if_incomplete(nodes, policy)
             stamps = {path: _stamp(path) for setup in setups if setup.files is not None for path in _files(setup)}
             await community.start()
             tasks = [
@@ -207,6 +208,17 @@ async def open_community(
         await store_file.close()
         await writer.close()
         lock.close()
+
+
+def _hold_back_if_incomplete(nodes: Sequence[Node], policy: Policy) -> None:
+    """Units that run elsewhere cannot be reached from here: two processes with a Grid Master each would share one line."""
+    missing = sorted(set(policy.member_unit_ids) - {node.unit_id for node in nodes})
+    if not missing:
+        return
+    reason = f"no Grid Master here: {', '.join(missing)} of memberUnitIds run in no unit of this process"
+    _LOGGER.warning("%s; it only reads", reason)
+    for node in nodes:
+        node.role.read_only = reason
 
 
 def _guard_of(guards: GuardProcess | MemoryGuard, setup: UnitSetup, driver: EmulatorDriver, base_url: str) -> Guard | None:

@@ -40,6 +40,7 @@ class Role:
         self._highest_epoch = highest_epoch
         self._report = report
         self._guard = guard
+        self.read_only = ""
         self._leaving = False
         self._work: asyncio.Task[None] | None = None
         self._lease = StoreLease(cluster.store, clock, settings.unit_id)
@@ -61,7 +62,7 @@ class Role:
         wake = self._board.listen()
         try:
             while True:
-                if not self._leaving and await self._should_try() and await self._take():
+                if not self._leaving and not self.read_only and await self._should_try() and await self._take():
                     await self._hold()
                 await wait_for(self._clock, self._clock.monotonic() + self._retry_s(), wake)
         finally:

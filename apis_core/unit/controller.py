@@ -43,7 +43,13 @@ _RESUMING = (
     CommandKind.DID_HAND_OVER,
     CommandKind.DID_TAKE_OVER,
 )
-_STARTING = (CommandKind.CHARGE, CommandKind.DISCHARGE, CommandKind.CURRENT)
+_STARTING = (
+    CommandKind.CHARGE,
+    CommandKind.DISCHARGE,
+    CommandKind.CURRENT,
+    CommandKind.VOLTAGE_REFERENCE,
+    CommandKind.WILL_TAKE_OVER,
+)
 ACCOUNT = "account"
 KEEP_PERIOD_S = 10.0
 # A wait goes on whatever its earlier steps did: the converter that does not follow them is the one to switch off.
@@ -129,12 +135,15 @@ class Controller:
         await self.refresh()
         if self._guard is None:
             return
-        report = await self._guard.report(self._settings.unit_id)
+        await self._rearm(self._guard, why)
+
+    async def _rearm(self, guard: Guard, why: str) -> None:
+        report = await guard.report(self._settings.unit_id)
         if report is not None:
             await self.admit(max(report.epoch, self.highest_epoch))
             if report.trip:
                 self._fault(f"{why}: the dead-man stopped the converter {report.tripped_ago_s:.0f} s ago: {report.trip}", Level.WARN)
-        await self._guard.arm(GuardRole.of(self.converter.mode), self.highest_epoch)
+        await guard.arm(GuardRole.of(self.converter.mode), self.highest_epoch)
 
     async def run(self) -> None:
         """Read the device at its period until cancelled."""
@@ -240,7 +249,21 @@ class Controller:
         elif command.kind in _STARTING:
             self.released.clear()
         deadline_s = self._clock.wall() + command.deadline_s
-        return await self._run_sequence(command, deadline_s, self._generation)
+        try:
+            return await self._run_sequence(command, deadline_s, self._generation)
+        except CommandRefusedError:
+            report = None if self._guard is None else await self._guard.report(self._settings.unit_id)
+            if report is not None and report.trip:
+                await self.reconcile("refused")
+            raise
+
+    async def tell_guard_it_is_off(self) -> None:
+        """A converter that went to wait, by whatever way, needs no dead-man any more; one that was switched on meanwhile does."""
+        if self._guard is None:
+            return
+        async with self._io:
+            if self.converter.mode is ConverterMode.WAIT:
+                await self._rearm(self._guard, "in wait")
 
     async def let_go(self, deal_ids: Collection[str], reason: str) -> Converter:
         """Carry some deals no longer: on with the current of the others, to wait if there are none."""

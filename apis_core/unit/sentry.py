@@ -7,6 +7,7 @@ the line is still there.
 
 import asyncio
 from collections.abc import Callable
+import contextlib
 import logging
 import math
 
@@ -53,6 +54,7 @@ class Sentry:
         self._beat_s = -math.inf
         self._look_s = -math.inf
         self._told = ""
+        self._was_on = False
 
     def begin(self) -> None:
         """A unit that starts counts its start as its anchor."""
@@ -83,8 +85,13 @@ class Sentry:
             mode = controller.converter.mode
             if mode is ConverterMode.WAIT or controller.reading is None:
                 self._told = ""
+                if self._was_on:
+                    self._was_on = False
+                    with contextlib.suppress(DriverError):
+                        await controller.tell_guard_it_is_off()
                 await wait_for_wall(clock, None, controller.changed)
                 continue
+            self._was_on = True
             await self._keep(mode)
             times = self._settings.policy.times
             due_s = min(self._beat_s + times.contact_period_s, self._look_s + times.status_period_s)
