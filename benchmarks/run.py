@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ from apis_core.drivers.emulator import EmulatorDriver
 from apis_core.emulator.engine import Engine, House
 from apis_core.emulator.profiles import bundled
 from apis_core.emulator.server import World
+from apis_core.guard.client import socket_path
 from apis_core.ledger.database import LedgerDatabase, sqlite_url
 from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger
 from apis_core.model.modes import OperationMode
@@ -177,9 +179,12 @@ async def process() -> None:
             await asyncio.sleep(60)
             share = (_cpu_s(node.pid) - before) / (time.perf_counter() - begun)
             memory, bare = _resident_mb(node.pid), _resident_mb(idle.pid)
+            found = subprocess.run(["pgrep", "-f", str(socket_path(folder / "data"))], capture_output=True, text=True, check=True)
+            guard = _resident_mb(int(found.stdout.split()[0]))
         idle.kill()
         await idle.wait()
     print(f"process   {memory:.0f} MB (target 80, a bare interpreter has {bare:.0f}), {share:.2%} of a core (target 0.5 %)")
+    print(f"guard     {guard:.0f} MB (target 20)")
 
 
 def _cpu_s(pid: int) -> float:

@@ -139,10 +139,6 @@ async def _never(_request: object) -> Any:
     raise AssertionError("the guard sends by itself")
 
 
-def resident_kb(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0])
-
-
 def mode_of(port: int, unit: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/get/dcdc/status/{unit}", timeout=5) as answer:
         return str(orjson.loads(answer.read())["status"]["status"])
@@ -156,7 +152,7 @@ async def in_wait(port: int, unit: str, within_s: float) -> float:
     return time.monotonic() - begun_s
 
 
-async def test_the_guard_process_writes_watches_latches_and_is_small(tmp_path: Path) -> None:
+async def test_the_guard_process_writes_watches_and_latches(tmp_path: Path) -> None:
     times = SafetyTimes(current_mode_dead_man_s=1.0, reference_dead_man_s=3.0)
     with emulator(2, 1) as port:
         bench, clock = Bench(tmp_path, port, ("E001", "E002")), WallClock()
@@ -175,7 +171,6 @@ async def test_the_guard_process_writes_watches_latches_and_is_small(tmp_path: P
             await second.write(charge, epoch=2, deadline_s=clock.wall() - 1, role=GuardRole.CURRENT)
         with pytest.raises(CommandRefusedError, match="found epoch 1, expected at least 2"):
             await second.write(charge, epoch=1, deadline_s=clock.wall() + 2, role=GuardRole.CURRENT)
-        assert resident_kb(bench.pid) < 20_000
         for _ in range(4):
             await asyncio.sleep(0.5)
             await first.beat()

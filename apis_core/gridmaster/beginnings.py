@@ -6,7 +6,7 @@ from ..model.converter import ConverterMode
 from ..model.deal import Deal, Mark
 from ..model.errors import ApisError, DriverError
 from ..model.modes import CommandKind
-from ..rules import admission, compensation
+from ..rules import admission, compensation, interruptions
 from ..rules.reference import Activation, Danger, Line, Never, NotNow, added_a, plan_activation
 from ..rules.schedule import next_ramp_check_s
 from .access import Access
@@ -165,23 +165,9 @@ async def authorise(access: Access, deal: Deal) -> Deal | None:
     except ApisError as error:
         await access.command(master, CommandKind.WAIT, f"deal {deal.deal_id} is reset")
         mark = Mark(access.clock.now(), f"{master}: {error}")
-        await access.update(deal.deal_id, lambda d: reset(d, mark))
+        await access.update(deal.deal_id, lambda d: interruptions.after_failed_proof(d, mark))
         return None
     return deal
-
-
-def reset(deal: Deal, mark: Mark) -> Deal:
-    """The deal as it was before activation, with one more reset."""
-    return deal.changed(
-        activate_time=None,
-        ramp_up_time=None,
-        warm_up_time=None,
-        start_time=None,
-        stop_time=None,
-        deactivate_time=None,
-        is_master=False,
-        resets=(*deal.resets, mark),
-    )
 
 
 async def warm_up(access: Access, deal: Deal) -> Deal:

@@ -3,7 +3,8 @@
 from ..model.deal import Deal, Mark
 
 
-def _begun_again(deal: Deal, mark: Mark) -> Deal:
+def _begun_again(deal: Deal) -> Deal:
+    """The deal as it was before its activation; its counts stay."""
     return deal.changed(
         activate_time=None,
         ramp_up_time=None,
@@ -15,8 +16,16 @@ def _begun_again(deal: Deal, mark: Mark) -> Deal:
         discharge_compensated_a=None,
         compensation_target_a=None,
         is_master=False,
-        interruptions=(*deal.interruptions, mark),
     )
+
+
+def after_failed_proof(deal: Deal, mark: Mark) -> Deal:
+    """A deal whose reference did not prove that it holds the line: before its activation, with one more reset."""
+    return _begun_again(deal).changed(resets=(*deal.resets, mark))
+
+
+def _interrupted(deal: Deal, mark: Mark) -> Deal:
+    return _begun_again(deal).changed(interruptions=(*deal.interruptions, mark))
 
 
 def after_loss(deal: Deal, mark: Mark, final: str | None) -> Deal:
@@ -25,7 +34,7 @@ def after_loss(deal: Deal, mark: Mark, final: str | None) -> Deal:
     A deal that was stopped already has ended: an empty `final` adds no reason.
     """
     if final is None:
-        return _begun_again(deal, mark)
+        return _interrupted(deal, mark)
     ended = deal.changed(
         stop_time=deal.stop_time or (mark.time if deal.start_time is not None else None), deactivate_time=mark.time, is_master=False
     )
@@ -40,7 +49,7 @@ def after_loss(deal: Deal, mark: Mark, final: str | None) -> Deal:
 
 def after_trip(deal: Deal, mark: Mark, *, keeps_reference: bool) -> Deal:
     """A deal one of whose current modes left a live line: warmed up again; from activation on if its reference side left too."""
-    again = _begun_again(deal, mark)
+    again = _interrupted(deal, mark)
     if not keeps_reference:
         return again
     return again.changed(
