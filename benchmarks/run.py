@@ -179,12 +179,16 @@ async def process() -> None:
             await asyncio.sleep(60)
             share = (_cpu_s(node.pid) - before) / (time.perf_counter() - begun)
             memory, bare = _resident_mb(node.pid), _resident_mb(idle.pid)
-            found = subprocess.run(["pgrep", "-f", str(socket_path(folder / "data"))], capture_output=True, text=True, check=True)
-            guard = _resident_mb(int(found.stdout.split()[0]))
+            guard = _resident_mb(_guard_pid(folder / "data"))
         idle.kill()
         await idle.wait()
     print(f"process   {memory:.0f} MB (target 80, a bare interpreter has {bare:.0f}), {share:.2%} of a core (target 0.5 %)")
     print(f"guard     {guard:.0f} MB (target 20)")
+
+
+def _guard_pid(data_dir: Path) -> int:
+    found = subprocess.run(["pgrep", "-f", str(socket_path(data_dir))], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[0])
 
 
 def _cpu_s(pid: int) -> float:
