@@ -277,6 +277,36 @@ async def test_a_node_that_is_killed_leaves_a_safe_line_and_takes_its_deals_up_a
             assert deal["energy"]["E003"]["estimatedWh"] > 0
 
 
+async def test_a_node_that_stood_still_finds_its_converters_off_and_goes_on(tmp_path: Path) -> None:
+    units = ("E001", "E002", "E003", "E004")
+    with emulator(4, 4) as port:
+        configs, endpoint, data = folders(tmp_path, port, units), a_port(), tmp_path / "data"
+        url = ("--url", f"http://127.0.0.1:{endpoint}")
+        with a_node(configs, data, endpoint) as node:
+            await asyncio.to_thread(apis, "mode", "global", "heteronomous", *url)
+            await asyncio.to_thread(apis, "deal", "create", "E002", "E003", "--energy-wh", "6", *url)
+            begun_s = time.monotonic()
+            while not await asyncio.to_thread(_counted_wh, *url):
+                assert time.monotonic() - begun_s < 90
+                await asyncio.sleep(0.5)
+            ((holder,), currents) = reference_and_currents(port, units)
+            os.kill(node.pid, signal.SIGSTOP)
+            for unit in (*currents, holder):
+                await in_wait(port, unit, 12)
+            await asyncio.sleep(3)
+            os.kill(node.pid, signal.SIGCONT)
+            deal: dict[str, Any] = {}
+            while "deactivateDateTime" not in deal and "abortDateTime" not in deal:
+                assert time.monotonic() - begun_s < 300
+                await asyncio.sleep(1)
+                deal = (await asyncio.to_thread(_deals, *url))[0]
+            assert "abortDateTime" not in deal, deal
+            assert 6 <= deal["cumulateAmountWh"] < 6.4
+            assert len(deal["interruption"]) == 1
+            process = await asyncio.to_thread(apis, "mode", "global", *url)
+            assert process.stdout.strip() == "heteronomous"
+
+
 def _deals(*url: str) -> list[dict[str, Any]]:
     return list(orjson.loads(apis("deals", "--format", "json", *url).stdout or "[]"))
 

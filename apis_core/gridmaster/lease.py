@@ -16,8 +16,9 @@ KEY = "lease.gridMaster"
 class StoreLease:
     """One unit's view of the lease."""
 
-    def __init__(self, store: Store, clock: Clock, unit_id: str) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, store: Store, clock: Clock, unit_id: str, length_s: float) -> None:
+        """Nothing is asked yet. `length_s`: how long it lasts after its last renewal [wall s]."""
+        self._length_s = length_s
         self._store = store
         self._clock = clock
         self._unit_id = unit_id
@@ -40,7 +41,7 @@ class StoreLease:
     @property
     def is_held(self) -> bool:
         """Whether this unit holds it and the last renewal is younger than its length."""
-        return self._held is not None and self._clock.wall() < self._renewed_wall_s + role.LEASE_LENGTH_S
+        return self._held is not None and self._clock.wall() < self._renewed_wall_s + self._length_s
 
     @property
     def holder(self) -> str | None:
@@ -48,7 +49,7 @@ class StoreLease:
         if self._seen is None:
             return None
         _, record, since_s = self._seen
-        expired = self._clock.wall() - since_s >= role.LEASE_LENGTH_S
+        expired = self._clock.wall() - since_s >= self._length_s
         return None if expired or not record.holder else record.holder
 
     def observe(self, entry: Entry) -> None:
@@ -72,7 +73,7 @@ class StoreLease:
         record, unseen_s = None, 0.0
         if entry is not None and self._seen is not None:
             record, unseen_s = self._seen[1], self._clock.wall() - self._seen[2]
-        if not role.may_take(record, self._unit_id, unseen_s, released=early):
+        if not role.may_take(record, self._unit_id, unseen_s, self._length_s, released=early):
             return False
         taken = role.LeaseRecord(self._unit_id, max(highest_epoch, record.epoch if record else 0) + 1)
         return await self._write(taken, entry.revision if entry is not None else None)

@@ -43,7 +43,7 @@ class Role:
         self.read_only = ""
         self._leaving = False
         self._work: asyncio.Task[None] | None = None
-        self._lease = StoreLease(cluster.store, clock, settings.unit_id)
+        self._lease = StoreLease(cluster.store, clock, settings.unit_id, settings.policy.times.lease_length_s)
         self.master: GridMaster | None = None
         self.access: Access | None = None
 
@@ -100,7 +100,7 @@ class Role:
     def _retry_s(self) -> float:
         # The lease is wall time; the wait is in the community's.
         per_wall_s = self._clock.to_wall(1.0)
-        return role.LEASE_RENEWAL_S / per_wall_s
+        return self._settings.policy.times.lease_renewal_s / per_wall_s
 
     async def _should_try(self) -> bool:
         entry = await self._cluster.store.get(KEY)
@@ -131,7 +131,8 @@ class Role:
             _LOGGER.info("%s is no longer Grid Master", unit_id)
 
     async def _renew_while(self, work: asyncio.Task[None]) -> None:
-        due_s = self._clock.wall() + role.LEASE_RENEWAL_S
+        times = self._settings.policy.times
+        due_s = self._clock.wall() + times.lease_renewal_s
         while self._lease.epoch and not work.done():
             moved = await self._move_if_wanted()
             if moved:
@@ -140,8 +141,8 @@ class Role:
             if now_s >= due_s:
                 if not await self._lease.renew():
                     return
-                due_s = now_s + role.LEASE_RENEWAL_S
-            await asyncio.wait({work}, timeout=role.LEASE_RETRY_S)
+                due_s = now_s + times.lease_renewal_s
+            await asyncio.wait({work}, timeout=times.lease_retry_s)
         if work.done() and not work.cancelled() and (error := work.exception()) is not None:
             _LOGGER.error("Grid Master of %s failed", self._settings.unit_id, exc_info=error)
             message = f"the Grid Master stopped: {error!r}"

@@ -33,16 +33,3 @@ class Anchor:
         if mode is ConverterMode.VOLTAGE_REFERENCE:
             return self.renewal_s + times.reference_limit_s
         return min(self.renewal_s, self.acknowledged_s) + times.current_mode_limit_s
-
-
-def gap_s(last_boot_s: float, boot_s: float, last_clock_s: float, clock_s: float) -> float:
-    """How long a process stood still between two looks [s].
-
-    Args:
-        last_boot_s: the machine's own seconds at the last look; they stand still while the machine itself is paused.
-        boot_s: the same now.
-        last_clock_s: the time of day at the last look [s]; it may also be set.
-        clock_s: the same now.
-
-    """
-    return max(boot_s - last_boot_s, clock_s - last_clock_s)

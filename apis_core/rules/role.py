@@ -11,10 +11,6 @@ from typing import Any
 from ..model.errors import MessageError
 from ..model.policy import Policy
 
-LEASE_LENGTH_S = 15.0
-LEASE_RENEWAL_S = 3.0
-LEASE_RETRY_S = 0.2
-
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
@@ -48,6 +44,6 @@ def desired_unit(policy: Policy, reference_unit_id: str | None, live: Collection
     return wanted if wanted in live else None
 
 
-def may_take(record: LeaseRecord | None, unit_id: str, unseen_s: float, *, released: bool = False) -> bool:
+def may_take(record: LeaseRecord | None, unit_id: str, unseen_s: float, length_s: float, *, released: bool = False) -> bool:
     """Whether a unit may try to take the role: nobody has it, it is its own, or it was not renewed for its length."""
-    return record is None or released or record.holder in ("", unit_id) or unseen_s >= LEASE_LENGTH_S
+    return record is None or released or record.holder in ("", unit_id) or unseen_s >= length_s

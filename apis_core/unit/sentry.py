@@ -55,6 +55,7 @@ class Sentry:
         self._look_s = -math.inf
         self._told = ""
         self._was_on = False
+        self._thaw_s = -math.inf
 
     def begin(self) -> None:
         """A unit that starts counts its start as its anchor."""
@@ -99,11 +100,25 @@ class Sentry:
             if limit_s is not None and limit_s > clock.wall():
                 due_s = min(due_s, limit_s)
             await wait_for_wall(clock, due_s, controller.changed)
+            await self._notice_pause(clock.wall() - due_s)
+
+    async def _notice_pause(self, late_s: float) -> None:
+        """A process that stood still knows nothing: what is overdue has to wait, then the converter is read anew."""
+        if late_s <= self._settings.policy.times.command_right_s:
+            return
+        self._thaw_s = self._clock.wall()
+        _LOGGER.warning("%s stood still for %.0f s", self._settings.unit_id, late_s)
+        mode = self._controller.converter.mode
+        if mode is not None and mode.is_current_mode and self.overdue_s(mode) >= 0:
+            await self._stop(f"stood still for {late_s:.0f} s")
+        with contextlib.suppress(ApisError):
+            await self._controller.reconcile(f"after a pause of {late_s:.0f} s")
 
     async def _keep(self, mode: ConverterMode | None) -> None:
         """One look: stop if it has to be, beat if it may go on."""
         controller, times, now_s = self._controller, self._settings.policy.times, self._clock.wall()
-        if mode is not None and self.overdue_s(mode) >= 0:
+        holds_on = mode is ConverterMode.VOLTAGE_REFERENCE and now_s < self._thaw_s + times.thaw_hold_s
+        if mode is not None and self.overdue_s(mode) >= 0 and not holds_on:
             limit_s = times.reference_limit_s if mode is ConverterMode.VOLTAGE_REFERENCE else times.current_mode_limit_s
             await self._stop(f"no word of a Grid Master for {limit_s:g} s")
             self._beat_s = self._look_s = now_s

@@ -10,7 +10,7 @@ from apis_core.model.contact import Contact, Target
 from apis_core.model.converter import ConverterMode
 from apis_core.model.errors import ApisError, MessageError
 from apis_core.model.safety_times import SafetyTimes
-from apis_core.rules.deadlines import Anchor, gap_s
+from apis_core.rules.deadlines import Anchor
 from apis_core.unit.subjects import CONTACT, LEAVING
 from tests.builders import VirtualCommunity, in_virtual_time
 from tests.test_failures import Line
@@ -32,12 +32,6 @@ def test_a_current_mode_always_has_to_leave_before_the_reference(heard: list[tup
         assert reference_s is not None
         assert current_s + TIMES.current_mode_dead_man_s + 3.5 <= reference_s
     assert anchor.limit_s(ConverterMode.WAIT, TIMES) is None
-
-
-def test_a_pause_shows_on_whichever_clock_went_on() -> None:
-    assert gap_s(0, 1, 100, 101) == 1
-    assert gap_s(0, 1, 100, 160) == 60
-    assert gap_s(0, 60, 100, 101) == 60
 
 
 @pytest.mark.parametrize(
