@@ -188,6 +188,8 @@ async def open_community(
                 )
             community = LocalCommunity(tuple(nodes), clock)
             _hold_back_if_incomplete(nodes, policy)
+            if isinstance(guards, GuardProcess):
+                guards.on_leaving = community.reference_leaves
             stamps = {path: _stamp(path) for setup in setups if setup.files is not None for path in _files(setup)}
             await community.start()
             tasks = [

@@ -137,6 +137,13 @@ class LocalCommunity:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def reference_leaves(self, unit_id: str) -> None:
+        """The guard is about to take a unit's converter off the line it holds: whoever depends on it is told now."""
+        if unit_id in self.nodes and unit_id not in self.dead:
+            task = asyncio.create_task(self.nodes[unit_id].tell_leaving(), name=f"{unit_id} leaves")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
     async def kill_unit(self, unit_id: str) -> None:
         """End one unit as if its process had been killed."""
         self.dead.add(unit_id)

@@ -77,7 +77,7 @@ class Node:
         self.errors = ErrorDesk(settings.unit_id, cluster, ledger, clock)
         self.controller = Controller(settings, driver, self.board, ledger, clock, rng, self.errors.report, guard)
         self.controller.local_mode = lambda: self.mode
-        self.controller.tell_leaving = self._publish_leaving
+        self.controller.tell_leaving = self.tell_leaving
         self.sentry = Sentry(settings, self.controller, self.board, guard, clock, self.errors.report)
         self.user = User(settings, self.board, self.controller, clock, rng, self.unwilling)
         self.mediator = Mediator(settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling)
@@ -279,10 +279,11 @@ class Node:
 
     async def _tell_leaving(self) -> None:
         """Current modes obey this at once: whoever holds their line is about to leave it."""
-        await self._publish_leaving()
+        await self.tell_leaving()
         await self.clock.sleep_wall(LEAVING_S)
 
-    async def _publish_leaving(self) -> None:
+    async def tell_leaving(self) -> None:
+        """Every current mode of the line leaves it at this word."""
         with contextlib.suppress(ApisError):
             await self.cluster.publish(LEAVING, {"unitId": self.unit_id})
 

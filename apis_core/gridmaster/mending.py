@@ -56,13 +56,7 @@ async def reset_line(access: Access, reason: str) -> None:
     for deal in [deal for deal in line.deals if deal.is_active]:
         gone = [unit for unit in deal.unit_ids if access.silent_s(unit) is not None]
         mark = Mark(access.clock.now(), reason)
-        final = None
-        if gone:
-            final = f"{gone[0]} does not answer"
-        elif deal.stop_time is not None:
-            final = deal.abort_reason or ""
-        elif len(deal.interruptions) + 1 > limit:
-            final = f"interrupted {limit + 1} times, the limit is {limit}: {reason}"
+        final = interruptions.final_reason(deal, gone, reason, limit)
         try:
             await access.count(deal)
             await access.update(deal.deal_id, lambda d, mark=mark, final=final: interruptions.after_loss(d, mark, final))  # type: ignore[misc]
@@ -99,7 +93,7 @@ async def _ban(access: Access, unit_id: str) -> None:
     """A unit that lost the reference does not take it again for a while, longer each time."""
     entry = access.board.value(BAN + unit_id) or {}
     count = int(entry.get("count", 0)) + 1
-    length_s = access.policy.times.reference_ban_s * 2 ** (count - 1)
+    length_s = interruptions.ban_s(count, access.policy.times.reference_ban_s)
     until = access.clock.now() + timedelta(seconds=length_s / access.clock.to_wall(1.0))
     await access.cluster.store.put(BAN + unit_id, {"count": count, "until": until.isoformat()})
 

@@ -34,13 +34,14 @@ def socket_path(data_dir: Path) -> Path:
 class GuardProcess:
     """The connection to the one guard of this node's process."""
 
-    def __init__(self, data_dir: Path, clock: Clock, on_leaving: Callable[[str], None] = lambda _unit_id: None) -> None:
-        """Not connected yet. `on_leaving` is told of a reference that the guard is about to take off the line."""
+    def __init__(self, data_dir: Path, clock: Clock) -> None:
+        """Not connected yet."""
         self._socket = socket_path(data_dir)
         self._state = data_dir / "guard.json"
         self._log = data_dir / "guard.log"
         self.clock = clock
-        self._on_leaving = on_leaving
+        # Told of a reference that the guard is about to take off the line.
+        self.on_leaving: Callable[[str], None] = lambda _unit_id: None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._writer: asyncio.StreamWriter | None = None
@@ -48,7 +49,6 @@ class GuardProcess:
         self._connecting = asyncio.Lock()
         self._closed = False
         self._pid = 0
-        self.rearm: list[Callable[[], Any]] = []
 
     def unit(
         self,
@@ -124,7 +124,7 @@ class GuardProcess:
             while line := await reader.readline():
                 message = orjson.loads(line)
                 if "leaving" in message:
-                    self._on_leaving(str(message["leaving"]))
+                    self.on_leaving(str(message["leaving"]))
                 elif (future := self._waiting.pop(message.get("id"), None)) is not None and not future.done():
                     future.set_result(message)
         self._lost()

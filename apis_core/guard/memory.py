@@ -1,9 +1,10 @@
 """A guard within the process: for virtual time, where a killed unit leaves it standing, and for a demo, which ends as a whole."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 import contextlib
 import logging
+from typing import Any
 
 from ..model.converter import Converter, ConverterMode
 from ..model.errors import CommandRefusedError, DriverError, MessageError
@@ -50,8 +51,8 @@ class MemoryGuard:
         """Look again now."""
         self._wake.set()
 
-    def _begin(self, work: contextlib.AbstractAsyncContextManager[None] | object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -16,7 +16,6 @@ COMPARE_AND_SET_OUTAGE_S = 8.0  # a replicated store after a hard loss of one of
 WAIT_SEQUENCE_S = 2.5  # a converter's way to wait, mode first
 MESSAGE_S = 1.0  # one message with its answer
 DETECTION_S = 5.0  # from a unit's end to the first wait sent for it
-SET_S, STATUS_S = 0.5, 0.3  # one write and one status read of a converter
 LINE_DECAY_S, LINE_RAMP_S = 60.0, 180.0  # a line falling to rest, and rising again at the original's slowest
 
 
@@ -38,18 +37,10 @@ class SafetyTimes:
     status_period_s: float = 1.0
     status_repeat_s: float = 0.2
     status_deadline_s: float = 2.0
-    two_references_s: float = 4.0
-    hand_over_call_s: float = 1.0
     interruption_limit_s: float = 300.0
     reference_losses_max: int = 3
     reference_ban_s: float = 600.0
     held_line_limit_s: float = 300.0
-    leak_check_gap_s: float = 30.0
-
-    @property
-    def known_off_s(self) -> float:
-        """How long after the last sign of a unit its converter, with a dead-man of its own, is surely off."""
-        return self.current_mode_limit_s + self.current_mode_dead_man_s + WAIT_SEQUENCE_S + MESSAGE_S
 
     def problems(self, members: int, scram_delay_s: float) -> tuple[tuple[str, str, str], ...]:
         """Every inequality that does not hold: key, what was found with its sum, what was expected."""
@@ -98,8 +89,6 @@ class SafetyTimes:
                 6.0,
                 "6 s for poll + repeat + deadline + 2.5 s wait",
             ),
-            ("twoReferencesMsec", own.two_references_s, ">=", 2 * SET_S + 2 * STATUS_S, "two writes + two status reads"),
-            ("handOverCallMsec", own.hand_over_call_s, "<", limit_s - lease, "current mode - lease"),
             ("controller.scramVoltageReferenceDelayMsec", scram_delay_s, ">", WAIT_SEQUENCE_S + MESSAGE_S, "2.5 s wait + 1 s message"),
             (
                 "interruptionMsec",

@@ -1,5 +1,7 @@
 """What becomes of a deal when the line under it dies: its energy stays, its life begins again or ends."""
 
+from collections.abc import Sequence
+
 from ..model.deal import Deal, Mark
 
 
@@ -26,6 +28,25 @@ def after_failed_proof(deal: Deal, mark: Mark) -> Deal:
 
 def _interrupted(deal: Deal, mark: Mark) -> Deal:
     return _begun_again(deal).changed(interruptions=(*deal.interruptions, mark))
+
+
+def final_reason(deal: Deal, gone: Sequence[str], reason: str, limit: int) -> str | None:
+    """Why a deal ends with its line (empty: it was ending anyway), or None if it begins again.
+
+    `gone`: which of its units do not answer. `limit`: how many interruptions a deal survives.
+    """
+    if gone:
+        return f"{gone[0]} does not answer"
+    if deal.stop_time is not None:
+        return deal.abort_reason or ""
+    if len(deal.interruptions) >= limit:
+        return f"interrupted {limit + 1} times, the limit is {limit}: {reason}"
+    return None
+
+
+def ban_s(losses: int, first_s: float) -> float:
+    """How long a unit that lost the voltage reference for the n-th time does not take it again: doubling [s]."""
+    return first_s * 2.0 ** (losses - 1)
 
 
 def after_loss(deal: Deal, mark: Mark, final: str | None) -> Deal:

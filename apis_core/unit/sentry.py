@@ -1,8 +1,8 @@
 """A unit's watch over its own converter while it is on: it needs nobody's permission to stop.
 
-It goes on only as long as the Grid Master's word reaches it (rules/deadlines), tells the dead-man so with every beat, stops
-a deal whose amount has been exchanged or whose time is over when no Grid Master does, and asks a converter in a current mode every second whether
-the line is still there.
+It goes on only as long as the Grid Master's word reaches it (rules/deadlines) and tells the dead-man so with every beat. It
+stops a deal whose amount has been exchanged or whose time is over when no Grid Master does, and asks a converter in a
+current mode every second whether the line is still there.
 """
 
 import asyncio
