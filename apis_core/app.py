@@ -17,17 +17,16 @@ from typing import IO, TYPE_CHECKING
 import aiohttp
 
 from .clock import ScaledClock
-from .cluster.embedded import EmbeddedHub, EmbeddedStore
+from .cluster.embedded import EmbeddedHub
+from .cluster.memory_store import EmbeddedStore
 from .cluster.store_file import StoreFile
 from .community import LocalCommunity
 from .drivers.emulator import EmulatorDriver
 from .drivers.http import HttpSender
-from .gridmaster.lease import KEY as LEASE_KEY
 from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
 from .ledger.unit_ledger import LedgerWriter, UnitLedger
-from .model.converter import ConverterMode
 from .model.errors import ApisError, ClusterError, ConfigError, DriverError, MessageError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
@@ -37,6 +36,7 @@ from .model.scenario import Scenario
 from .model.times import parse_time
 from .node import Node
 from .ports import DeviceRequest, Guard
+from .unit.board import LEASE
 from .unit.settings import Settings
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ async def open_community(
         async with aiohttp.ClientSession(connector=connector) as session:
             clock = await _follow_device(session, setups[0])
             rng = random.Random(seed)
-            hub = EmbeddedHub(store_file)
+            hub = EmbeddedHub(store_file, clock.wall)
             await _take_over(hub.store)
             guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
             nodes = []
@@ -227,20 +227,16 @@ def _guard_of(guards: GuardProcess | MemoryGuard, setup: UnitSetup, driver: Emul
     """The unit's dead-man, where its device has none."""
     if driver.capabilities.dead_man != "guard":
         return None
-    policy, unit_id = setup.settings.policy, setup.settings.unit_id
-    wait = driver.set_mode(ConverterMode.WAIT, policy.operation_grid_voltage_v, 0.0, 0.0)
+    unit_id = setup.settings.unit_id
     if isinstance(guards, MemoryGuard):
-        return guards.unit(unit_id, policy.member_unit_ids, policy.times, driver, wait)
+        return guards.unit(unit_id, driver)
     name = "".join(c if c.isalnum() else "-" for c in f"{base_url}-{unit_id}")
     return guards.unit(
         unit_id,
-        policy.member_unit_ids,
-        policy.times,
         base_url=base_url,
-        wait=wait,
         status=driver.ask_status(),
         lock=Path(tempfile.gettempdir()) / f"apis-writer-{name}.lock",
-        timeout_s=policy.request_timeout_s,
+        timeout_s=setup.settings.policy.request_timeout_s,
     )
 
 
@@ -253,9 +249,9 @@ def _open_store(data_dir: Path) -> StoreFile:
 
 async def _take_over(store: EmbeddedStore) -> None:
     """Whoever held the role has ended with its process: this one has the lock, so the role is free at once."""
-    entry = await store.get(LEASE_KEY)
+    entry = await store.get(LEASE)
     if entry is not None and entry.value is not None:
-        await store.update(LEASE_KEY, {**entry.value, "holder": ""}, entry.revision)
+        await store.update(LEASE, {**entry.value, "holder": ""}, entry.revision)
 
 
 async def _device_time(session: aiohttp.ClientSession, setup: UnitSetup) -> tuple[datetime, float]:

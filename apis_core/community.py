@@ -15,7 +15,7 @@ from .model.view import Event, Snapshot, UnitView
 from .node import Node
 from .ports import Clock
 from .rules.lifecycle import DealState, state as state_of
-from .unit.board import ISOLATED, Board
+from .unit.board import ISOLATED, LEASE, Board
 
 EVENTS_KEPT = 1000
 SUBSCRIBER_QUEUE = 1000
@@ -325,7 +325,7 @@ class LocalCommunity:
         if self._board.mode != self._mode:
             self._mode = str(self._board.mode)
             self._tell(Event("mode", now, f"mode {self._mode}"))
-        master = (self._board.value("lease.gridMaster") or {}).get("holder") or None
+        master = (self._board.value(LEASE) or {}).get("holder") or None
         if master is not None and master != self._grid_master:
             self.grid_master_changes += self._grid_master is not None
             self._grid_master = master

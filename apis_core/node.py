@@ -13,14 +13,24 @@ from .gridmaster.role import Role
 from .model.contact import Contact
 from .model.converter import Converter, ConverterMode, Reading
 from .model.deal import Deal
-from .model.errors import ApisError, Category, CommandRefusedError, ErrorReport, Extent, LedgerError, Level
+from .model.errors import (
+    ApisError,
+    Category,
+    ClusterError,
+    CommandRefusedError,
+    ErrorReport,
+    Extent,
+    LedgerError,
+    Level,
+    MessageError,
+)
 from .model.modes import LOCAL_MODES, Command, CommandKind, OperationMode
 from .model.scenario import Scenario
-from .ports import Clock, Cluster, Driver, Guard, Json, Ledger
+from .ports import Clock, Cluster, Driver, Entry, Guard, Json, Ledger
 from .rules.modes import effective_mode
 from .rules.reactions import Reaction
 from .unit import deal_log
-from .unit.board import MODE, Board
+from .unit.board import LEASE, MODE, UNIT, Board
 from .unit.controller import Controller, energy_json
 from .unit.errors import ErrorDesk
 from .unit.mediator import Mediator, wait_until
@@ -34,6 +44,8 @@ RESTART_DELAY_S = 1.0
 HAND_DEADLINE_S = 30.0
 # From the word that a reference leaves to its leaving: a message, and the current modes' way to wait.
 LEAVING_S = 1.0
+# No community changes its Grid Master so often while a unit is away.
+EPOCH_STEP_MAX = 100_000
 _ACTIVE = {
     CommandKind.VOLTAGE_REFERENCE: ConverterMode.VOLTAGE_REFERENCE,
     CommandKind.WILL_TAKE_OVER: ConverterMode.VOLTAGE_REFERENCE,
@@ -83,6 +95,7 @@ class Node:
         self.mediator = Mediator(settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling)
         self.user.use(self.mediator)
         self.role = Role(settings, cluster, self.board, clock, lambda: self.controller.highest_epoch, self.errors.report, guard)
+        cluster.trust(lambda: (*settings.policy.member_unit_ids, settings.unit_id))
         for subject, handler in (
             (SNAPSHOT, self._on_snapshot),
             (READ, self._on_read),
@@ -129,6 +142,7 @@ class Node:
         """
         await self._remember_mode()
         await self.ledger.record_scenario(self.settings.scenario.to_json(), "start", self.clock.now())
+        await self._introduce()
         self._spawn("board", self.board.run)
         self.sentry.begin()
         await self.controller.start()
@@ -146,7 +160,7 @@ class Node:
         """End in order: own deals first, then the converter, then the role; nothing is left behind."""
         await self.end_own_deals(reason)
         with contextlib.suppress(ApisError):
-            await self.controller.stop_local(reason)
+            await self.controller.stop_local(reason, in_steps=True)
         await self.role.leave()
         await self._cancel_tasks()
         # Once more at the very end: whatever happened in between, the converter is left in wait.
@@ -212,6 +226,16 @@ class Node:
         finally:
             self.board.unlisten(changed)
 
+    async def _introduce(self) -> None:
+        """What the others have to know of this unit even when it cannot be asked: who stops its converter in an emergency."""
+        dead_man = self._driver.capabilities.dead_man
+        key = UNIT + self.unit_id
+        if (await self.cluster.store.get(key) or Entry(key, None, 0)).value != {"deadMan": dead_man}:
+            await self.cluster.store.put(key, {"deadMan": dead_man})
+        if dead_man == "none":
+            text = "nothing stops this converter when nobody commands it any more: it never holds the line's voltage"
+            self.errors.report(ErrorReport(self.unit_id, Category.HARDWARE, Extent.LOCAL, Level.WARN, text))
+
     def _say_if_too_slow(self) -> None:
         wanted_s = self.settings.policy.data_acquisition_period_s
         possible_s = self.clock.period(wanted_s)
@@ -228,6 +252,11 @@ class Node:
             try:
                 await work()
                 return
+            except ClusterError as error:
+                # Cut off: what the unit owes its line then is its own watch's business.
+                report = ErrorReport(self.unit_id, Category.FRAMEWORK, Extent.LOCAL, Level.WARN, f"{name}: {error}")
+                self.errors.report(report)
+                await self.clock.sleep_wall(RESTART_DELAY_S)
             except Exception as error:
                 _LOGGER.exception("%s: %s failed", self.unit_id, name)
                 level = Level.FATAL if isinstance(error, LedgerError) else Level.ERROR
@@ -275,7 +304,7 @@ class Node:
         if self.controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE:
             await self._tell_leaving()
         with contextlib.suppress(ApisError):
-            await self.controller.stop_local(reason)
+            await self.controller.stop_local(reason, in_steps=True)
 
     async def _tell_leaving(self) -> None:
         """Current modes obey this at once: whoever holds their line is about to leave it."""
@@ -301,8 +330,12 @@ class Node:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.policy.stop_me_timeout_s):
                 while own := self.board.own_deals(self.unit_id):
-                    for deal in own:
-                        await self.board.ask_to_stop(deal.deal_id, reason)
+                    try:
+                        for deal in own:
+                            await self.board.ask_to_stop(deal.deal_id, reason)
+                    except ClusterError:
+                        await self.clock.sleep_wall(RESTART_DELAY_S)
+                        continue
                     known = {deal.deal_id for deal in own}
                     await wait_until(self.board, lambda known=known: {d.deal_id for d in self.board.own_deals(self.unit_id)} != known)  # type: ignore[misc]
 
@@ -322,7 +355,7 @@ class Node:
 
     async def _on_command(self, _sender: str, message: Json) -> Json:
         command = Command.from_json(message)
-        await self._hear(Contact.from_json(message.get("contact")))
+        await self._hear(Contact.from_json(message.get("contact")), self.clock.wall())
         mode = _ACTIVE.get(command.kind)
         if mode is not None and (overdue_s := self.sentry.overdue_s(mode)) >= 0:
             raise CommandRefusedError(
@@ -332,24 +365,42 @@ class Node:
         return self._answer(self.controller.reading)
 
     async def _on_contact(self, _sender: str, message: Json) -> Json:
-        await self._hear(Contact.from_json(message))
+        contact = Contact.from_json(message)
+        if contact.epoch >= self.controller.highest_epoch:
+            await self._hear(contact, self.clock.wall())
+        # A higher epoch than the one in the contact is no acknowledgement: the sender has been left behind.
         return {"epoch": self.controller.highest_epoch}
 
     async def _on_epoch(self, _sender: str, message: Json) -> Json:
         """Whoever wants the role asks for the highest epoch, or for a new one to be acknowledged: its own is fenced off then."""
         if "epoch" in message:
-            await self.controller.admit(int(message["epoch"]))
+            await self.controller.admit(self._plausible(message["epoch"]))
         return {"epoch": self.controller.highest_epoch}
 
-    async def _hear(self, contact: Contact) -> None:
+    async def _hear(self, contact: Contact, arrived_s: float) -> None:
         """The Grid Master's word counts only with the newest epoch; it is durable here before it is acknowledged.
+
+        `arrived_s`: the moment [wall s] from which the ages in it count, however long writing it down takes.
 
         Raises:
             CommandRefusedError: for an old epoch.
 
         """
-        await self.controller.admit(contact.epoch)
-        self.sentry.heard(contact)
+        await self.controller.admit(self._plausible(contact.epoch))
+        self.sentry.heard(contact, arrived_s)
+
+    def _plausible(self, epoch: object) -> int:
+        """An epoch as it came, if it can be one: each holder of the role adds one to the highest there is.
+
+        Raises:
+            MessageError: for anything that would fence off every Grid Master for good.
+
+        """
+        lease = (self.board.value(LEASE) or {}).get("epoch", 0)
+        highest = max(self.controller.highest_epoch, int(lease)) + EPOCH_STEP_MAX
+        if not isinstance(epoch, int) or epoch > highest:
+            raise MessageError(f"epoch: found {epoch!r:.40}, expected at most {highest}")
+        return epoch
 
     async def command_by_hand(self, command: Command) -> Converter:
         """A person's command to this unit's converter.
@@ -365,15 +416,16 @@ class Node:
         return await self.controller.execute(own)
 
     async def _on_record(self, _sender: str, message: Json) -> Json:
-        deal = Deal.from_json(message.get("deal", {}))
+        deal = Deal.from_json(message.get("deal"))
         self.mediator.release(deal.negotiation_id)
-        deal = self._with_own_counters(deal)
+        told, deal = deal, self._with_own_counters(deal)
         await self.ledger.record_deal(deal, self.controller.account_json())
         if self._deal_log_format is not None and deal_log.worth_logging(deal):
             self._log_deal(deal, self._deal_log_format)
-        if deal.is_ended:
+        if deal.is_ended and deal == told:
             self.controller.settle(frozenset({deal.deal_id}))
-        return {"durable": True}
+        # What the record did not know yet, from a time when the unit was not reached.
+        return {"durable": True, "counters": deal.side_energy(self.unit_id).to_json()}
 
     def _with_own_counters(self, deal: Deal) -> Deal:
         own = self.controller.account.deals.get(deal.deal_id)

@@ -123,6 +123,19 @@ class GuardRole(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GuardOrders:
+    """What a dead-man does when the beats stop, as the policy wants it now.
+
+    `line`: all units of the line. The two times count from the last beat. `wait` puts the converter to wait at once.
+    """
+
+    line: tuple[str, ...]
+    current_mode_s: float
+    reference_s: float
+    wait: DeviceRequest
+
+
+@dataclass(frozen=True, slots=True)
 class GuardReport:
     """What the dead-man knows of a converter: `trip` is why it was stopped, until its unit re-arms it.
 
@@ -141,7 +154,7 @@ class GuardReport:
 class Guard(Protocol):
     """A unit's way to its converter's one writer, which goes on when the unit's process does not."""
 
-    async def arm(self, role: GuardRole, epoch: int) -> None:
+    async def arm(self, role: GuardRole, epoch: int, orders: GuardOrders) -> None:
         """Watch the converter (anew, after a trip): the unit has read what it does. Raises DriverError."""
 
     async def beat(self) -> None:
@@ -216,8 +229,15 @@ class Cluster(Protocol):
     def store(self) -> Store:
         """The shared store."""
 
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many messages this end has dropped, by what was wrong with them."""
+
     def live(self) -> frozenset[str]:
         """The units that can be reached now, this one included."""
+
+    def trust(self, senders: Callable[[], Collection[str]]) -> None:
+        """Drop what comes from anybody else."""
 
     def handle(self, subject: str, handler: Handler) -> None:
         """Answer requests and take publications on a subject."""

@@ -17,17 +17,16 @@ from apis_core.drivers.emulator import EmulatorDriver
 from apis_core.emulator.engine import MODES, Engine, House
 from apis_core.emulator.profiles import Profiles, Series
 from apis_core.emulator.server import World
-from apis_core.guard.memory import MemoryGuard
+from apis_core.guard.memory import MemoryGuard, MemoryUnitGuard
 from apis_core.ledger.database import LedgerDatabase
 from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger
-from apis_core.model.converter import ConverterMode
 from apis_core.model.deal import Deal, Direction, Grant
 from apis_core.model.hardware import Hardware, Range
 from apis_core.model.modes import OperationMode
 from apis_core.model.policy import Policy
 from apis_core.model.scenario import Scenario
 from apis_core.node import Node
-from apis_core.ports import DeviceRequest
+from apis_core.ports import DeviceRequest, GuardOrders, GuardReport, GuardRole
 from apis_core.unit.settings import Settings
 
 NOON = datetime(2020, 6, 1, 12, tzinfo=UTC)
@@ -134,6 +133,33 @@ def quiet_profiles() -> Profiles:
     return Profiles(Series(np.zeros((1, 8760)), 3600.0), Series(np.zeros((1, 8760)), 3600.0), solar_per_kw=True)
 
 
+class ReachedByNode:
+    """A node's way to its guard, along which nothing moves while the node stands still."""
+
+    def __init__(self, guard: MemoryUnitGuard, standing_still: Callable[[], Awaitable[None]]) -> None:
+        self._guard = guard
+        self._standing_still = standing_still
+
+    async def arm(self, role: GuardRole, epoch: int, orders: GuardOrders) -> None:
+        await self._standing_still()
+        await self._guard.arm(role, epoch, orders)
+
+    async def beat(self) -> None:
+        await self._standing_still()
+        await self._guard.beat()
+
+    async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Any:
+        await self._standing_still()
+        return await self._guard.write(request, epoch=epoch, deadline_s=deadline_s, role=role)
+
+    async def report(self, unit_id: str) -> GuardReport | None:
+        await self._standing_still()
+        return await self._guard.report(unit_id)
+
+    async def close(self) -> None:
+        await self._guard.close()
+
+
 class VirtualCommunity:
     """Units in virtual time on an emulated line, with every device request written down."""
 
@@ -164,16 +190,24 @@ class VirtualCommunity:
 
     def a_node(self, unit: str, hardware: Hardware, scenario: Scenario) -> Node:
         settings = Settings(unit, self.policy, hardware, scenario, UTC_ZONE, unit_name=unit)
-        driver = EmulatorDriver(unit, lambda request: self.send(unit, request))
+        driver = EmulatorDriver(unit, lambda request: self.send_of_node(unit, request))
         ledger = UnitLedger(self.writer, unit)
-        wait = driver.set_mode(ConverterMode.WAIT, self.policy.operation_grid_voltage_v, 0.0, 0.0)
-        guard = self.guard.unit(unit, self.policy.member_unit_ids, self.policy.times, driver, wait)
+        # The guard is a process of its own: it reaches the device when the node stands still.
+        its_driver = EmulatorDriver(unit, lambda request: self.send(unit, request))
+        its_end = self.guard.unit(unit, its_driver)
+        guard = ReachedByNode(its_end, lambda: self.hub.faults.stand_still(unit))
         return Node(settings, driver, self.hub.join(unit), ledger, self.clock, random.Random(self.rng.random()), guard=guard)
 
     async def revive(self, unit: str) -> None:
         """A killed unit's process comes back, with its ledger."""
         settings = self.community.nodes[unit].settings
         await self.community.start_unit(self.a_node(unit, settings.hardware, settings.scenario))
+
+    async def send_of_node(self, unit: str, request: DeviceRequest) -> Any:
+        await self.hub.faults.stand_still(unit)
+        answer = await self.send(unit, request)
+        await self.hub.faults.stand_still(unit)
+        return answer
 
     async def send(self, unit: str, request: DeviceRequest) -> Any:
         fault = self.faults.get(unit)

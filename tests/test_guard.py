@@ -21,8 +21,7 @@ from apis_core.guard.client import GuardProcess, ProcessUnitGuard, socket_path
 from apis_core.guard.dead_man import CURRENT, OFF, REFERENCE, DeadMan, Watched
 from apis_core.model.converter import ConverterMode
 from apis_core.model.errors import CommandRefusedError, DriverError
-from apis_core.model.safety_times import SafetyTimes
-from apis_core.ports import GuardRole
+from apis_core.ports import GuardOrders, GuardRole
 from tests.test_processes import APIS, ENVIRONMENT, ROOT, a_port, apis, emulator, folders
 
 WAIT, REFERENCE_CODE = "0x0000", "0x0014"
@@ -116,14 +115,14 @@ class Bench:
         self.client = GuardProcess(folder, WallClock())
         self.folder, self.port, self.units = folder, port, units
 
-    def unit(self, unit_id: str, times: SafetyTimes | None = None) -> ProcessUnitGuard:
+    def orders(self, unit_id: str) -> GuardOrders:
+        return GuardOrders(self.units, 1.0, 3.0, EmulatorDriver(unit_id, _never).set_mode(ConverterMode.WAIT, 350, 0, 0))
+
+    def unit(self, unit_id: str) -> ProcessUnitGuard:
         driver = EmulatorDriver(unit_id, _never)
         return self.client.unit(
             unit_id,
-            self.units,
-            times or SafetyTimes(),
             base_url=f"http://127.0.0.1:{self.port}",
-            wait=driver.set_mode(ConverterMode.WAIT, 350, 0, 0),
             status=driver.ask_status(),
             lock=self.folder / f"{unit_id}.lock",
             timeout_s=2.0,
@@ -153,14 +152,13 @@ async def in_wait(port: int, unit: str, within_s: float) -> float:
 
 
 async def test_the_guard_process_writes_watches_and_latches(tmp_path: Path) -> None:
-    times = SafetyTimes(current_mode_dead_man_s=1.0, reference_dead_man_s=3.0)
     with emulator(2, 1) as port:
         bench, clock = Bench(tmp_path, port, ("E001", "E002")), WallClock()
-        first, second = bench.unit("E001", times), bench.unit("E002", times)
+        first, second = bench.unit("E001"), bench.unit("E002")
         with pytest.raises(DriverError):
             await first.write(EmulatorDriver("E001", _never).set_current(1), epoch=1, deadline_s=clock.wall() + 2, role=None)
-        await first.arm(GuardRole.OFF, 1)
-        await second.arm(GuardRole.OFF, 1)
+        await first.arm(GuardRole.OFF, 1, bench.orders("E001"))
+        await second.arm(GuardRole.OFF, 1, bench.orders("E002"))
         drivers = [EmulatorDriver(unit, _never) for unit in bench.units]
         on = drivers[0].set_mode(ConverterMode.VOLTAGE_REFERENCE, 350, 2, 0)
         answer = await first.write(on, epoch=1, deadline_s=clock.wall() + 2, role=GuardRole.REFERENCE)
@@ -184,13 +182,13 @@ async def test_the_guard_process_writes_watches_and_latches(tmp_path: Path) -> N
         assert "no sign of its unit for 1 s" in report.trip
         with pytest.raises(CommandRefusedError, match="has not been re-armed"):
             await second.write(charge, epoch=2, deadline_s=clock.wall() + 2, role=GuardRole.CURRENT)
-        await second.arm(GuardRole.OFF, 2)
+        await second.arm(GuardRole.OFF, 2, bench.orders("E002"))
         await second.write(charge, epoch=2, deadline_s=clock.wall() + 2, role=GuardRole.CURRENT)
         # Another node takes the running guard over, and told to end it takes the converter off at once.
         pid = bench.pid
         await bench.client.close()
         again = Bench(tmp_path, port, bench.units)
-        assert (await again.unit("E002", times).report("E002")) is not None
+        assert (await again.unit("E002").report("E002")) is not None
         assert again.pid == pid
         os.kill(pid, signal.SIGTERM)
         assert await in_wait(port, "E002", 2.0) < 2

@@ -5,126 +5,38 @@ gets by that a network engine could not carry. Handlers run in tasks the hub own
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+import itertools
 import logging
 from typing import Any
 
 import orjson
 
-from ..model.errors import ApisError, ClusterError, CommandRefusedError, MessageError, NoAnswerError, StoreConflictError
-from ..ports import Entry, Handler, Json
+from ..model.errors import ApisError, ClusterError, CommandRefusedError, MessageError, NoAnswerError
+from ..ports import Entry, Handler, Json, Store
+from .faults import Faults
+from .memory_store import EmbeddedStore
+from .port import Envelope, Port
 from .store_file import StoreFile
 
 _LOGGER = logging.getLogger(__name__)
+SECOND_COPY_S = 0.05
 
 
-class EmbeddedStore:
-    """Key-value store with one revision counter; watchers see every change in order.
-
-    With a file, a change is on disk when its method returns. Watchers may see it a moment earlier: they end with this
-    process, as the change would.
-    """
-
-    def __init__(self, file: StoreFile | None = None) -> None:
-        """Begin with what the file holds, or empty."""
-        self._file = file
-        self._values: dict[str, tuple[bytes, int]] = {}
-        self._revision = 0
-        if file is not None:
-            self._values, self._revision = file.load()
-        self._watchers: list[tuple[str, asyncio.Queue[Entry]]] = []
-
-    @property
-    def trouble(self) -> str:
-        """See Store."""
-        return "" if self._file is None else self._file.trouble
-
-    async def get(self, key: str) -> Entry | None:
-        """See Store."""
-        return self._entry(key)
-
-    async def items(self, prefix: str) -> tuple[Entry, ...]:
-        """See Store."""
-        return tuple(entry for key in sorted(self._values) if key.startswith(prefix) and (entry := self._entry(key)))
-
-    async def create(self, key: str, value: Json) -> int:
-        """See Store."""
-        if key in self._values:
-            raise StoreConflictError(f"{key}: found revision {self._values[key][1]}, expected no value")
-        return await self._set(key, value)
-
-    async def update(self, key: str, value: Json, revision: int) -> int:
-        """See Store."""
-        self._expect(key, revision)
-        return await self._set(key, value)
-
-    async def put(self, key: str, value: Json) -> int:
-        """See Store."""
-        return await self._set(key, value)
-
-    async def delete(self, key: str, revision: int | None = None) -> None:
-        """See Store."""
-        if revision is not None:
-            self._expect(key, revision)
-        if self._values.pop(key, None) is not None:
-            self._revision += 1
-            deleted = Entry(key, None, self._revision)
-            self._tell(deleted)
-            if self._file is not None:
-                await self._file.keep(key, None, deleted.revision)
-
-    async def watch(self, prefix: str) -> AsyncIterator[Entry]:
-        """See Store. What was there when iteration began comes first."""
-        queue: asyncio.Queue[Entry] = asyncio.Queue()
-        for entry in await self.items(prefix):
-            queue.put_nowait(entry)
-        watcher = (prefix, queue)
-        self._watchers.append(watcher)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._watchers.remove(watcher)
-
-    def _entry(self, key: str) -> Entry | None:
-        if key not in self._values:
-            return None
-        value, revision = self._values[key]
-        return Entry(key, orjson.loads(value), revision)
-
-    def _expect(self, key: str, revision: int) -> None:
-        found = self._values[key][1] if key in self._values else None
-        if found != revision:
-            raise StoreConflictError(f"{key}: found revision {found}, expected {revision}")
-
-    async def _set(self, key: str, value: Json) -> int:
-        old = self._entry(key)
-        self._revision += 1
-        revision, data = self._revision, orjson.dumps(value)
-        self._values[key] = (data, revision)
-        self._tell(Entry(key, orjson.loads(data), revision))
-        if self._file is not None and not _is_renewal(None if old is None else old.value, value):
-            await self._file.keep(key, data, revision)
-        return revision
-
-    def _tell(self, entry: Entry) -> None:
-        for prefix, queue in self._watchers:
-            if entry.key.startswith(prefix):
-                queue.put_nowait(entry)
-
-
-def _is_renewal(old: Json | None, new: Json) -> bool:
-    """Whether a lease was only renewed: nothing of it is needed after this process, which alone can hold it."""
-    return old is not None and "renewal" in new and {**old, "renewal": 0} == {**new, "renewal": 0}
+def _loop_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class EmbeddedHub:
-    """What the units of one process share: the store, and who is there."""
+    """What the units of one process share: the store, and who is there. `faults` is for tests."""
 
-    def __init__(self, file: StoreFile | None = None) -> None:
-        """Begin with nobody."""
+    def __init__(self, file: StoreFile | None = None, wall_s: Callable[[], float] = _loop_s) -> None:
+        """Begin with nobody. `wall_s`: the machine's wall clock."""
         self.store = EmbeddedStore(file)
+        self.faults = Faults()
+        self.wall_s = wall_s
         self.ends: dict[str, EmbeddedCluster] = {}
+        self.numbers = itertools.count()
 
     def join(self, unit_id: str) -> EmbeddedCluster:
         """A new unit's end.
@@ -139,6 +51,55 @@ class EmbeddedHub:
         return self.ends[unit_id]
 
 
+class MemberStore:
+    """The store as one unit reaches it."""
+
+    def __init__(self, hub: EmbeddedHub, unit_id: str) -> None:
+        """Made by the unit's end."""
+        self._hub = hub
+        self._unit_id = unit_id
+
+    @property
+    def trouble(self) -> str:
+        """See Store."""
+        return self._hub.store.trouble
+
+    async def _reached(self) -> EmbeddedStore:
+        await self._hub.faults.reach_store(self._unit_id)
+        return self._hub.store
+
+    async def get(self, key: str) -> Entry | None:
+        """See Store."""
+        return await (await self._reached()).get(key)
+
+    async def items(self, prefix: str) -> tuple[Entry, ...]:
+        """See Store."""
+        return await (await self._reached()).items(prefix)
+
+    async def create(self, key: str, value: Json) -> int:
+        """See Store."""
+        return await (await self._reached()).create(key, value)
+
+    async def update(self, key: str, value: Json, revision: int) -> int:
+        """See Store."""
+        return await (await self._reached()).update(key, value, revision)
+
+    async def put(self, key: str, value: Json) -> int:
+        """See Store."""
+        return await (await self._reached()).put(key, value)
+
+    async def delete(self, key: str, revision: int | None = None) -> None:
+        """See Store."""
+        await (await self._reached()).delete(key, revision)
+
+    async def watch(self, prefix: str) -> AsyncIterator[Entry]:
+        """See Store."""
+        await self._hub.faults.hear_store(self._unit_id)
+        async for entry in self._hub.store.watch(prefix):
+            await self._hub.faults.hear_store(self._unit_id)
+            yield entry
+
+
 class EmbeddedCluster:
     """One unit's end of the hub."""
 
@@ -146,7 +107,10 @@ class EmbeddedCluster:
         """Made by the hub."""
         self._hub = hub
         self._unit_id = unit_id
+        self._store = MemberStore(hub, unit_id)
+        self._port = Port(unit_id, hub.wall_s)
         self._handlers: dict[str, Handler] = {}
+        self._trusted: Callable[[], Collection[str]] = lambda: hub.ends
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -155,37 +119,56 @@ class EmbeddedCluster:
         return self._unit_id
 
     @property
-    def store(self) -> EmbeddedStore:
+    def store(self) -> Store:
         """See Cluster."""
-        return self._hub.store
+        return self._store
 
     @property
     def subjects(self) -> frozenset[str]:
         """What this end listens to."""
         return frozenset(self._handlers)
 
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """See Cluster."""
+        return self._port.dropped
+
     def live(self) -> frozenset[str]:
         """See Cluster."""
-        return frozenset(self._hub.ends)
+        return frozenset(unit_id for unit_id in self._hub.ends if self._hub.faults.reaches(self._unit_id, unit_id))
+
+    def trust(self, senders: Callable[[], Collection[str]]) -> None:
+        """See Cluster."""
+        self._trusted = senders
 
     def handle(self, subject: str, handler: Handler) -> None:
         """See Cluster."""
         self._handlers[subject] = handler
 
+    def _pack(self, subject: str, payload: Json) -> bytes:
+        return Envelope(str(next(self._hub.numbers)), self._unit_id, subject, self._hub.wall_s(), payload).pack()
+
+    def _send(self, end: EmbeddedCluster, message: bytes) -> asyncio.Task[bytes]:
+        task = end.begin(end.take(self._unit_id, message))
+        if end is not self and self._hub.faults.arrives_twice(end.unit_id):
+            end.begin(end.take_again(self._unit_id, message))
+        return task
+
     async def publish(self, subject: str, payload: Json) -> None:
         """See Cluster."""
-        message = orjson.dumps(payload)
+        message = self._pack(subject, payload)
         for unit_id, end in list(self._hub.ends.items()):
             if unit_id != self._unit_id and subject in end.subjects:
-                end.begin(end.deliver_quietly(subject, self._unit_id, message))
+                end.begin(end.take_quietly(self._unit_id, message))
 
     async def request(self, unit_id: str, subject: str, payload: Json, timeout_s: float) -> Json:
         """See Cluster."""
         end = self._hub.ends.get(unit_id)
         if end is None:
             raise NoAnswerError(f"{subject}: unit {unit_id} is not in the cluster")
-        task = end.begin(end.deliver(subject, self._unit_id, orjson.dumps(payload)))
+        task = self._send(end, self._pack(subject, payload))
         done, _ = await asyncio.wait({task}, timeout=timeout_s)
+        await self._hub.faults.stand_still(self._unit_id)
         if not done:
             raise NoAnswerError(f"{subject}: no answer from {unit_id} within {timeout_s:g} s")
         if task.cancelled():
@@ -200,14 +183,12 @@ class EmbeddedCluster:
 
     async def scatter(self, units: Collection[str], subject: str, payload: Json, timeout_s: float) -> dict[str, Json]:
         """See Cluster."""
-        message = orjson.dumps(payload)
-        tasks = {
-            end.begin(end.deliver(subject, self._unit_id, message)): unit_id
-            for unit_id in sorted(units)
-            if (end := self._hub.ends.get(unit_id)) is not None
-        }
+        message = self._pack(subject, payload)
+        ends = [end for unit_id in sorted(units) if (end := self._hub.ends.get(unit_id)) is not None]
+        tasks = {self._send(end, message): end.unit_id for end in ends}
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
+        await self._hub.faults.stand_still(self._unit_id)
         return {
             unit_id: orjson.loads(task.result())
             for task, unit_id in tasks.items()
@@ -222,7 +203,7 @@ class EmbeddedCluster:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def begin(self, work: Any) -> asyncio.Task[Any]:
+    def begin[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a piece of this end's work in a task it owns."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -234,16 +215,35 @@ class EmbeddedCluster:
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ApisError):
             _LOGGER.error("%s: a handler failed", self._unit_id, exc_info=error)
 
-    async def deliver(self, subject: str, sender: str, message: bytes) -> bytes:
-        """This end's answer to a message."""
-        handler = self._handlers.get(subject)
-        if handler is None:
-            raise MessageError(f"{self._unit_id} does not answer {subject}")
-        return orjson.dumps(await handler(sender, orjson.loads(message)) or {})
+    async def take(self, sender: str, message: bytes) -> bytes:
+        """This end's answer to a message as it travels.
 
-    async def deliver_quietly(self, subject: str, sender: str, message: bytes) -> None:
-        """Take a publication; what is wrong with it is logged here."""
+        Raises:
+            MessageError: if the message was dropped, at the port or by whom it is for.
+            NoAnswerError: if there is no way between the two.
+
+        """
+        await self._hub.faults.travel(sender, self._unit_id)
+        envelope = self._port.unpack(message, self._trusted())
+        handler = self._handlers.get(envelope.subject)
+        if handler is None:
+            raise self._port.drop("unknown subject", f"{self._unit_id} does not answer {envelope.subject:.80}")
         try:
-            await self.deliver(subject, sender, message)
+            answer = await handler(envelope.sender, envelope.payload)
+        except MessageError as error:
+            raise self._port.drop("malformed", f"{envelope.subject} from {envelope.sender}: {error}") from error
+        # The answer has a way to go as well.
+        await self._hub.faults.travel(self._unit_id, sender)
+        return orjson.dumps(answer or {})
+
+    async def take_again(self, sender: str, message: bytes) -> None:
+        """The same message once more, a moment later."""
+        await asyncio.sleep(SECOND_COPY_S)
+        await self.take_quietly(sender, message)
+
+    async def take_quietly(self, sender: str, message: bytes) -> None:
+        """The same where nobody waits for the answer; whatever is wrong with it has been told here."""
+        try:
+            await self.take(sender, message)
         except ApisError as error:
-            _LOGGER.warning("%s: %s from %s was dropped: %s", self._unit_id, subject, sender, error)
+            _LOGGER.debug("%s: from %s: %s", self._unit_id, sender, error)

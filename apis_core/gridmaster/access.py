@@ -8,13 +8,13 @@ import math
 
 from ..model.converter import Converter, ConverterMode, Reading
 from ..model.deal import Deal, Side, SideEnergy
-from ..model.errors import ApisError, MessageError, NoAnswerError, StoreConflictError
+from ..model.errors import ApisError, CommandRefusedError, MessageError, NoAnswerError, StoreConflictError
 from ..model.modes import Command, CommandKind
 from ..model.safety_times import MESSAGE_S, WAIT_SEQUENCE_S
 from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
 from ..rules.reference import Line
 from ..rules.schedule import usable_s
-from ..unit.board import BAN, DEAL, ISOLATED, STOP, Board
+from ..unit.board import BAN, DEAL, ISOLATED, STOP, UNIT, Board
 from ..unit.controller import energy_from_json
 from ..unit.settings import Settings
 from ..unit.subjects import COMMAND, READ, RECORD, SNAPSHOT
@@ -50,6 +50,7 @@ class Access:
         self.changed_s = -math.inf
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
+        self.two_references_since_s: float | None = None
 
     def members(self) -> frozenset[str]:
         """The units that belong to the community and can be reached."""
@@ -70,6 +71,7 @@ class Access:
         timeout_s = self.policy.data_collection_timeout_s
         answers = await self.cluster.scatter(self.members(), SNAPSHOT, {}, timeout_s)
         for unit_id, answer in answers.items():
+            self._silent_since_s.pop(unit_id, None)
             self._take(unit_id, answer)
         await self.forget_isolation()
 
@@ -82,9 +84,9 @@ class Access:
         """
         await self._ask(unit_ids, {"status": False})
 
-    async def read_what_answers(self, *unit_ids: str) -> frozenset[str]:
-        """Fresh full readings of whoever gives one; those who did not."""
-        answers = await self.cluster.scatter(unit_ids, READ, {"status": False}, self.command_deadline_s())
+    async def read_what_answers(self, *unit_ids: str, within_s: float | None = None) -> frozenset[str]:
+        """Fresh full readings of whoever gives one in time [wall s]; those who did not."""
+        answers = await self.cluster.scatter(unit_ids, READ, {"status": False}, within_s or self.command_deadline_s())
         for unit_id, answer in answers.items():
             self._take(unit_id, answer)
         return frozenset(unit_ids) - frozenset(answers)
@@ -107,15 +109,17 @@ class Access:
         if missing:
             raise NoAnswerError(f"no fresh reading of {', '.join(missing)}")
 
-    async def command(self, unit_id: str, kind: CommandKind, reason: str, **params: object) -> Converter:
+    async def command(self, unit_id: str, kind: CommandKind, reason: str, *, within_s: float | None = None, **params: object) -> Converter:
         """Command a converter, with this holding's epoch; the converter as it is then.
+
+        `within_s`: how long it may take [wall s]; by default all tries of one device request.
 
         Raises:
             ApisError: if the unit refused, failed or did not answer.
 
         """
         await self.contacts.confirm()
-        deadline_s = self.command_deadline_s()
+        deadline_s = within_s or self.command_deadline_s()
         sent_s, renewed_s = self.clock.wall(), self._lease.renewed_wall_s
         command = replace(Command(kind, self._lease.epoch, deadline_s, reason=reason), **params)  # type: ignore[arg-type]
         self.changed_s = self.clock.monotonic()
@@ -124,8 +128,11 @@ class Access:
             self._known_off_s.pop(unit_id, None)
         try:
             message = {**command.to_json(), "contact": self.contacts.message(self.line()).to_json()}
-            answer = await self.cluster.request(unit_id, COMMAND, message, 2 * deadline_s)
+            answer = await self.cluster.request(unit_id, COMMAND, message, within_s or 2 * deadline_s)
             self.contacts.acknowledged(unit_id, renewed_s, sent_s)
+        except CommandRefusedError:
+            await self.contacts.tell(self.line())
+            raise
         finally:
             self.changed_s = self.clock.monotonic()
         self._take(unit_id, answer)
@@ -150,13 +157,17 @@ class Access:
         return any(not deal.is_ended for deal in self.board.deals()) or any(self.may_be_on(unit) for unit in self.policy.member_unit_ids)
 
     def barred(self) -> frozenset[str]:
-        """Units that lost the voltage reference and do not take it again yet."""
+        """Units that do not take the voltage reference now: they lost it, or nothing stops them when nobody commands them."""
         now, found = self.clock.now(), set()
         for unit_id in self.policy.member_unit_ids:
             entry = self.board.value(BAN + unit_id)
-            if entry is not None and now < datetime.fromisoformat(str(entry.get("until"))):
+            if self.dead_man(unit_id) == "none" or (entry is not None and now < datetime.fromisoformat(str(entry.get("until")))):
                 found.add(unit_id)
         return frozenset(found)
+
+    def dead_man(self, unit_id: str) -> str:
+        """Who stops the unit's converter when nobody commands it, as the unit has said; empty if it never has."""
+        return str((self.board.value(UNIT + unit_id) or {}).get("deadMan", ""))
 
     def line(self) -> Line:
         """The line as known now."""
@@ -213,10 +224,16 @@ class Access:
 
     def _is_known_off(self, unit_id: str) -> bool:
         """Whether a converter that was last seen on has been found or declared off since."""
-        if self.board.value(ISOLATED + unit_id) is not None:
+        if self.board.value(ISOLATED + unit_id) is not None or self._has_stopped_itself(unit_id):
             return True
         reading = self.readings.get(unit_id)
         return unit_id in self._known_off_s and (reading is None or reading.monotonic_s <= self._known_off_s[unit_id])
+
+    def _has_stopped_itself(self, unit_id: str) -> bool:
+        """Whether a unit has been out of reach for so long that its device's own dead-man has done its work."""
+        if self.dead_man(unit_id) != "device" or self.silent_s(unit_id) is None:
+            return False
+        return self.clock.wall() - self.contacts.heard_s.get(unit_id, self._begun_s) >= self.policy.times.known_off_s
 
     def may_be_on(self, unit_id: str) -> bool:
         """Whether a converter was last seen on, or was told to switch on and not seen off since."""
@@ -276,9 +293,17 @@ class Access:
         return changed
 
     async def tell_ledgers(self, deal: Deal) -> bool:
-        """Both units' ledgers get the record; whether both said it is durable."""
+        """Both units' ledgers get the record; whether both said it is durable, and know no more than it."""
         answers = await self.cluster.scatter(deal.unit_ids, RECORD, {"deal": deal.to_json()}, RECORD_TIMEOUT_S)
-        return all(answers.get(unit_id, {}).get("durable") for unit_id in deal.unit_ids)
+        complete = True
+        for unit_id in deal.unit_ids:
+            answer = answers.get(unit_id, {})
+            counters = SideEnergy.from_json(answer.get("counters", {}))
+            if counters.sequence > deal.side_energy(unit_id).sequence:
+                self.energy[unit_id] = {**self.energy.get(unit_id, {}), deal.deal_id: counters}
+                complete = False
+            complete &= bool(answer.get("durable"))
+        return complete
 
     async def count(self, deal: Deal) -> Deal:
         """Copy both units' counters into the record; the agreed amount is judged by the policy's reference side."""

@@ -37,6 +37,8 @@ class Contacts:
         self._telling_since_s: float | None = None
         self._acknowledged_s: dict[str, float] = {}
         self.heard_s: dict[str, float] = {}
+        # A member has seen a higher epoch than this holding's: it obeys nobody until the role is taken anew above it.
+        self.is_overtaken = False
         self.complete_s: dict[str, float] = {}
 
     def message(self, line: Line) -> Contact:
@@ -79,9 +81,11 @@ class Contacts:
         members, sent_s, renewed_s = self._settings.policy.member_unit_ids, self._clock.wall(), self._lease.renewed_wall_s
         self._telling_since_s = sent_s if self._telling_since_s is None else self._telling_since_s
         answers = await self._cluster.scatter(members, CONTACT, self.message(line).to_json(), ANSWER_S)
-        for unit_id in answers:
+        followers = [unit_id for unit_id, answer in answers.items() if answer.get("epoch") == self._lease.epoch]
+        self.is_overtaken |= len(followers) < len(answers)
+        for unit_id in followers:
             self.acknowledged(unit_id, renewed_s, sent_s)
-        if 2 * len(answers) > len(members):
+        if 2 * len(followers) > len(members):
             self._sign_s = max(self._sign_s, sent_s)
 
     def is_telling(self, for_s: float) -> bool:

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Collection
 import logging
 
-from ..model.converter import ConverterMode
+from ..model.converter import Converter, ConverterMode
 from ..model.deal import Deal, Mark
 from ..model.errors import ApisError
 from ..model.modes import CommandKind
+from ..rules import interruptions
 from ..rules.reference import Danger, Departure, plan_departure
 from .access import Access
 from .hand_over import hand_over
@@ -162,12 +163,12 @@ def _marked(deal: Deal, marks: Collection[Mark]) -> Deal:
 
 
 async def scram(access: Access, reason: str) -> None:
-    """All converters to wait: the current modes first and together, the reference after the policy's delay."""
+    """All converters to wait: the current modes first, the reference after the policy's delay."""
     line = access.line()
     references = set(line.reference_unit_ids)
-    await _wait_all(access, sorted(access.members() - references), reason)
+    await emergency_waits(access, access.members() - references, reason)
     await access.clock.sleep_wall(access.policy.scram_voltage_reference_delay_s)
-    await _wait_all(access, sorted(references & access.members()), reason)
+    await emergency_waits(access, references & access.members(), reason)
     now = access.clock.now()
 
     def change(deal: Deal) -> Deal:
@@ -183,10 +184,15 @@ async def scram(access: Access, reason: str) -> None:
             _LOGGER.error("scram: deal %s: %s", deal.deal_id, error)
 
 
-async def _wait_all(access: Access, unit_ids: Collection[str], reason: str) -> None:
-    results = await asyncio.gather(*(access.command(unit_id, CommandKind.SCRAM, reason) for unit_id in unit_ids), return_exceptions=True)
-    for unit_id, result in zip(unit_ids, results, strict=True):
+async def emergency_waits(access: Access, unit_ids: Collection[str], reason: str) -> None:
+    """To wait, the two ends of a deal together, a pair at a time; answers are not awaited in between."""
+    tasks: dict[str, asyncio.Task[Converter]] = {}
+    for pair in interruptions.pairs(access.line().deals, unit_ids):
+        if tasks:
+            await access.clock.sleep_wall(access.policy.times.emergency_spacing_s)
+        tasks |= {unit_id: asyncio.create_task(access.command(unit_id, CommandKind.SCRAM, reason)) for unit_id in pair}
+    for unit_id, result in zip(tasks, await asyncio.gather(*tasks.values(), return_exceptions=True), strict=True):
         if isinstance(result, ApisError):
-            _LOGGER.error("scram: %s did not follow: %s", unit_id, result)
+            _LOGGER.error("%s: %s did not follow: %s", reason, unit_id, result)
         elif isinstance(result, BaseException):
             raise result

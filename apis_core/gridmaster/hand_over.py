@@ -33,17 +33,20 @@ async def hand_over(access: Access, plan: HandOver, reason: str, deal_id: str = 
     if access.board.value(KEY) is not None:
         raise HandOverOpenError("an earlier hand-over of the line's voltage is still open")
     await store.put(KEY, _record(plan, deal_id))
-    await access.command(old, CommandKind.WILL_HAND_OVER, reason)
-    await access.command(new, CommandKind.WILL_TAKE_OVER, reason, grid_voltage_v=plan.voltage_v)
+    call_s = access.policy.times.hand_over_call_s
+    await access.command(old, CommandKind.WILL_HAND_OVER, reason, within_s=call_s)
+    access.two_references_since_s = access.clock.wall()
+    await access.command(new, CommandKind.WILL_TAKE_OVER, reason, within_s=call_s, grid_voltage_v=plan.voltage_v)
     await _let_go(access, plan, reason)
-    await access.command(new, CommandKind.DID_TAKE_OVER, reason)
+    access.two_references_since_s = None
+    await access.command(new, CommandKind.DID_TAKE_OVER, reason, within_s=call_s)
     await store.delete(KEY)
 
 
 async def _let_go(access: Access, plan: HandOver, reason: str) -> None:
     mode = None if plan.old_mode is ConverterMode.WAIT else plan.old_mode
-    current_a = plan.old_current_a if mode is not None else None
-    await access.command(plan.old_unit_id, CommandKind.DID_HAND_OVER, reason, mode=mode, grid_current_a=current_a)
+    current_a, call_s = plan.old_current_a if mode is not None else None, access.policy.times.hand_over_call_s
+    await access.command(plan.old_unit_id, CommandKind.DID_HAND_OVER, reason, within_s=call_s, mode=mode, grid_current_a=current_a)
 
 
 async def finish(access: Access) -> None:
@@ -61,7 +64,8 @@ async def finish(access: Access) -> None:
         return
     plan, deal_id = _plan(entry.value), str(entry.value.get("dealId", ""))
     old, new, reason = plan.old_unit_id, plan.new_unit_id, "unfinished hand-over"
-    silent = await access.read_what_answers(*(unit for unit in (old, new) if access.silent_s(unit) is None))
+    call_s = access.policy.times.hand_over_call_s
+    silent = await access.read_what_answers(*(unit for unit in (old, new) if access.silent_s(unit) is None), within_s=call_s)
     silent |= {unit for unit in (old, new) if access.silent_s(unit) is not None}
     line = access.line()
     holding = [unit for unit in (new, old) if unit not in silent and line.mode(unit) is ConverterMode.VOLTAGE_REFERENCE]
@@ -72,12 +76,24 @@ async def finish(access: Access) -> None:
     keeper, other = holding[0], old if holding[0] == new else new
     if keeper == new:
         if old in holding:
-            await _let_go(access, plan, reason)
+            await _end_of_two(access, plan, reason)
         await _note_new_master(access, plan, deal_id)
     if other in silent and access.may_be_on(other):
         return
-    await access.command(keeper, CommandKind.DID_TAKE_OVER, reason)
+    await access.command(keeper, CommandKind.DID_TAKE_OVER, reason, within_s=call_s)
     await access.cluster.store.delete(KEY)
+
+
+async def _end_of_two(access: Access, plan: HandOver, reason: str) -> None:
+    """The old one leaves; if it has not followed for the time that two references may last, mode first and out of its deals."""
+    now_s = access.clock.wall()
+    if access.two_references_since_s is None:
+        access.two_references_since_s = now_s
+    if now_s - access.two_references_since_s < access.policy.times.two_references_s:
+        await _let_go(access, plan, reason)
+    else:
+        await access.command(plan.old_unit_id, CommandKind.SCRAM, f"{reason}: two references for too long")
+    access.two_references_since_s = None
 
 
 async def _note_new_master(access: Access, plan: HandOver, deal_id: str) -> None:

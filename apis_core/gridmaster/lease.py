@@ -5,12 +5,12 @@ long the lease has not changed. A renewal whose answer was lost is read back: if
 """
 
 import asyncio
+import math
 
 from ..model.errors import ClusterError, StoreConflictError
 from ..ports import Clock, Entry, Store
 from ..rules import role
-
-KEY = "lease.gridMaster"
+from ..unit.board import LEASE
 
 
 class StoreLease:
@@ -27,6 +27,7 @@ class StoreLease:
         self._revision = 0
         self._renewed_wall_s = 0.0
         self._writing = asyncio.Lock()
+        self.replaced_s = -math.inf
 
     @property
     def epoch(self) -> int:
@@ -67,7 +68,7 @@ class StoreLease:
 
     async def try_take(self, highest_epoch: int, *, early: bool = False) -> bool:
         """Take it if it is free: with an epoch above every one seen. `early`: all live members have fenced its holder off."""
-        entry = await self._store.get(KEY)
+        entry = await self._store.get(LEASE)
         if entry is not None:
             self.observe(entry)
         record, unseen_s = None, 0.0
@@ -75,6 +76,7 @@ class StoreLease:
             record, unseen_s = self._seen[1], self._clock.wall() - self._seen[2]
         if not role.may_take(record, self._unit_id, unseen_s, self._length_s, released=early):
             return False
+        self.replaced_s = self._seen[2] if self._seen is not None else -math.inf
         taken = role.LeaseRecord(self._unit_id, max(highest_epoch, record.epoch if record else 0) + 1)
         return await self._write(taken, entry.revision if entry is not None else None)
 
@@ -93,7 +95,7 @@ class StoreLease:
         record = role.LeaseRecord(unit_id, self._held.epoch + (1 if unit_id else 0))
         self._held = None
         try:
-            await self._store.update(KEY, record.to_json(), self._revision)
+            await self._store.update(LEASE, record.to_json(), self._revision)
         except ClusterError:
             return
 
@@ -101,11 +103,11 @@ class StoreLease:
         sent_wall_s = self._clock.wall()
         try:
             if revision is None:
-                self._revision = await self._store.create(KEY, record.to_json())
+                self._revision = await self._store.create(LEASE, record.to_json())
             else:
-                self._revision = await self._store.update(KEY, record.to_json(), revision)
+                self._revision = await self._store.update(LEASE, record.to_json(), revision)
         except StoreConflictError:
-            entry = await self._store.get(KEY)
+            entry = await self._store.get(LEASE)
             if entry is None or entry.value != record.to_json():
                 self._held = None
                 if entry is not None:

@@ -14,6 +14,7 @@ from ..model.converter import ConverterMode
 from ..model.deal import Deal, Side
 from ..model.errors import ApisError, Category, ErrorReport, Extent, Level
 from ..model.modes import CommandKind, OperationMode
+from ..model.safety_times import LONGEST_TRANSITION_S
 from ..rules import energy, global_safety, lifecycle, optimisation
 from ..rules.findings import judged
 from ..rules.lifecycle import Step
@@ -27,6 +28,8 @@ from . import beginnings, endings, hand_over, mending
 from .access import Access, DealGoneError
 
 _LOGGER = logging.getLogger(__name__)
+# So many complete sets of readings in a row without a finding prove a line tight.
+CLEAN_SETS = 2
 # Steps by which a deal leaves the line: they go on while another deal cannot finish its transition.
 ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 
@@ -51,6 +54,8 @@ class GridMaster:
         self._held_s: dict[str, float] = {}
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
+        self._clean_sets = 0
+        self._clean_s = access.clock.wall()
         # Held during a look at the deals; whoever moves the role takes it first, so that no sequence is cut in two.
         self.turn = asyncio.Lock()
 
@@ -124,7 +129,11 @@ class GridMaster:
         while True:
             begun_s = access.clock.monotonic()
             async with self.turn:
-                again = await self._interruptible_pass()
+                try:
+                    again = await self._interruptible_pass()
+                except ApisError as error:
+                    self._warn_once("pass", f"a look at the deals failed: {error}")
+                    again = False
             if again:
                 await asyncio.sleep(0)
                 continue
@@ -204,17 +213,13 @@ class GridMaster:
         try:
             return await mending.clear_strays(self._access, self._warn)
         except ApisError as error:
-            if self._told.get("strays") != str(error):
-                self._told["strays"] = str(error)
-                self._warn(f"converters on without a deal: {error}")
+            self._warn_once("strays", f"converters on without a deal: {error}")
             return False
 
     def _hold_line(self, deal: Deal, reason: str) -> None:
         """The reference stays on because something may still be: people are told, once."""
         self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
-        if self._told.get(deal.deal_id) != reason:
-            self._told[deal.deal_id] = reason
-            self._warn(f"deal {deal.deal_id}: {reason}")
+        self._warn_once(deal.deal_id, f"deal {deal.deal_id}: {reason}")
 
     def _must_end(self, deals: tuple[Deal, ...]) -> dict[str, str]:
         """Deals that end now, with the reason."""
@@ -267,12 +272,14 @@ class GridMaster:
         access = self._access
         if access.board.alert is not None or deals_must_end(access.board.mode) or self._completion_is_near():
             return False
+        if self._leak_check_is_due():
+            self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
+            return False
         outcome = await beginnings.activate(access, deal)
         if isinstance(outcome, NotNow):
             _LOGGER.debug("deal %s waits: %s", deal.deal_id, outcome.reason)
-            if outcome.is_held and self._told.get(deal.deal_id) != outcome.reason:
-                self._told[deal.deal_id] = outcome.reason
-                self._warn(f"deal {deal.deal_id} waits: {outcome.reason}")
+            if outcome.is_held:
+                self._warn_once(deal.deal_id, f"deal {deal.deal_id} waits: {outcome.reason}")
             since_s = self._held_s.setdefault(deal.deal_id, access.clock.wall()) if outcome.is_held else math.inf
             too_long = mending.waits_too_long(access, deal, since_s)
             if too_long is not None:
@@ -361,12 +368,16 @@ class GridMaster:
 
     def _failed_step(self, deal: Deal, step: Step, reason: str) -> bool:
         """Remember why a deal cannot go on, so that it is ended in order at the next look; whether that is due at once."""
-        if self._told.get(deal.deal_id) != reason:
-            self._told[deal.deal_id] = reason
-            self._warn(f"deal {deal.deal_id}: {step} failed: {reason}")
+        self._warn_once(deal.deal_id, f"deal {deal.deal_id}: {step} failed: {reason}")
         self._failed.setdefault(deal.deal_id, reason)
         self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s / 5
         return step not in ENDINGS
+
+    def _warn_once(self, about: str, message: str) -> None:
+        """Said again only when it is something else."""
+        if self._told.get(about) != message:
+            self._told[about] = message
+            self._warn(message)
 
     def _warn(self, message: str) -> None:
         _LOGGER.warning(message)
@@ -377,26 +388,40 @@ class GridMaster:
         access = self._access
         deals = tuple(deal for deal in access.board.deals() if not deal.is_ended)
         if any(deal.is_in_transition for deal in deals) or not any(deal.is_running for deal in deals):
-            self._strikes = frozenset()
+            self._strikes, self._clean_sets = frozenset(), 0
+            if not any(deal.is_running for deal in deals):
+                self._clean_s = access.clock.wall()
             return
         # A converter that was last seen on may still push into the line: without its word there is no check.
-        possibly_on = {unit for unit, reading in access.readings.items() if reading.converter.mode is not ConverterMode.WAIT}
+        possibly_on = {unit for unit in access.policy.member_unit_ids if access.may_be_on(unit)}
         converters = access.fresh_converters(possibly_on | {unit for deal in deals if deal.is_active for unit in deal.unit_ids})
         period_s = access.clock.period(access.policy.data_acquisition_period_s)
         now_s = access.clock.monotonic()
         if converters is None:
             silent = sorted(unit for unit in possibly_on if access.is_stale(unit))
-            if silent and self._told.get("leak check") != str(silent):
-                self._told["leak check"] = str(silent)
-                self._warn(f"no leak check: {', '.join(silent)} may be on and has not been read")
+            if silent:
+                # Nothing can be proved until it answers: who waits for the proof would wait for ever.
+                self._clean_s = access.clock.wall()
+                self._warn_once("leak check", f"no leak check: {', '.join(silent)} may be on and has not been read")
             return
         if now_s - self._checked_s < period_s:
             return
         self._checked_s = now_s
         findings = global_safety.check(deals, converters, access.policy)
         reports, self._strikes = judged(findings, self._strikes, self._unit_id, Extent.GLOBAL)
+        self._clean_sets = 0 if findings else self._clean_sets + 1
+        if self._clean_sets >= CLEAN_SETS:
+            self._clean_s = access.clock.wall()
+            self._wake.set()
         for item in reports:
             await self.react(item)
+
+    def _leak_check_is_due(self) -> bool:
+        """Whether transitions have kept the line from being proved tight for so long that the next one has to wait."""
+        access = self._access
+        ahead_s = CLEAN_SETS * access.clock.to_wall(access.clock.period(access.policy.data_collection_period_s))
+        limit_s = access.policy.times.leak_check_gap_s - ahead_s - LONGEST_TRANSITION_S
+        return any(d.is_running for d in access.board.deals()) and access.clock.wall() - self._clean_s >= max(0.0, limit_s)
 
     async def react(self, report: ErrorReport) -> None:
         """What follows a global error (rules/reactions); an emergency takes the line from whatever is being done."""

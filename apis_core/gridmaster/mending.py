@@ -4,23 +4,18 @@ A lost voltage reference takes its line down: current modes leave at once, and t
 new reference with the energy they have. A unit that nobody can reach counts as on until it is known to be off.
 """
 
-import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import timedelta
-import logging
 import math
 
 from ..model.converter import ConverterMode
 from ..model.deal import Deal, Mark
-from ..model.errors import ApisError
 from ..model.modes import CommandKind
 from ..rules import interruptions
 from ..rules.reference import Line
 from ..unit.board import BAN
 from .access import Access, DealGoneError
-from .endings import expect_all_others_off, let_go
-
-_LOGGER = logging.getLogger(__name__)
+from .endings import emergency_waits, expect_all_others_off, let_go
 
 
 async def reference_is_lost(access: Access) -> str | None:
@@ -73,20 +68,6 @@ def _possible_current_modes(access: Access, line: Line) -> list[str]:
     """Units that answer and may be in a current mode."""
     holders = set(line.reference_unit_ids)
     return sorted(unit for unit in access.members() - holders if access.may_be_on(unit) and access.silent_s(unit) is None)
-
-
-async def emergency_waits(access: Access, unit_ids: Collection[str], reason: str) -> None:
-    """Current modes to wait, a pair at a time, answers not awaited in between."""
-    tasks = []
-    for i, unit_id in enumerate(unit_ids):
-        if i and i % 2 == 0:
-            await access.clock.sleep_wall(access.policy.times.emergency_spacing_s)
-        tasks.append(asyncio.create_task(access.command(unit_id, CommandKind.SCRAM, reason)))
-    for unit_id, result in zip(unit_ids, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
-        if isinstance(result, ApisError):
-            _LOGGER.warning("%s: %s did not follow: %s", reason, unit_id, result)
-        elif isinstance(result, BaseException):
-            raise result
 
 
 async def _ban(access: Access, unit_id: str) -> None:

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable
 import logging
 
-from ..model.errors import Category, ErrorReport, Extent, Level
+from ..model.errors import Category, ClusterError, ErrorReport, Extent, Level
 from ..ports import Clock, Cluster, Guard
 from ..rules import role
-from ..unit.board import Board
+from ..unit.board import LEASE, Board
 from ..unit.settings import Settings
 from ..unit.subjects import EPOCH
 from ..waiting import wait_for
 from .access import Access
-from .lease import KEY, StoreLease
+from .lease import StoreLease
 from .master import GridMaster
 
 _LOGGER = logging.getLogger(__name__)
@@ -62,8 +62,12 @@ class Role:
         wake = self._board.listen()
         try:
             while True:
-                if not self._leaving and not self.read_only and await self._should_try() and await self._take():
-                    await self._hold()
+                try:
+                    if not self._leaving and not self.read_only and await self._should_try() and await self._take():
+                        await self._hold()
+                except ClusterError as error:
+                    # Cut off from the store: whoever reaches it takes the role.
+                    _LOGGER.debug("%s: the role: %s", self._settings.unit_id, error)
                 await wait_for(self._clock, self._clock.monotonic() + self._retry_s(), wake)
         finally:
             self._board.unlisten(wake)
@@ -95,7 +99,11 @@ class Role:
             fenced = await self._cluster.scatter(live, EPOCH, {"epoch": highest + 1}, EPOCH_TIMEOUT_S)
             if set(fenced) != set(live):
                 return False
-        return await self._lease.try_take(highest, early=early)
+        taken = await self._lease.try_take(highest, early=early)
+        if taken and early:
+            # Whoever held it may command until its last renewal is so old.
+            await self._clock.sleep_wall(self._lease.replaced_s + self._settings.policy.times.command_right_s - self._clock.wall())
+        return taken
 
     def _retry_s(self) -> float:
         # The lease is wall time; the wait is in the community's.
@@ -103,7 +111,7 @@ class Role:
         return self._settings.policy.times.lease_renewal_s / per_wall_s
 
     async def _should_try(self) -> bool:
-        entry = await self._cluster.store.get(KEY)
+        entry = await self._cluster.store.get(LEASE)
         if entry is not None:
             self._lease.observe(entry)
         holder = self._lease.holder
@@ -134,14 +142,22 @@ class Role:
         times = self._settings.policy.times
         due_s = self._clock.wall() + times.lease_renewal_s
         while self._lease.epoch and not work.done():
-            moved = await self._move_if_wanted()
-            if moved:
+            if await self._move_if_wanted():
+                return
+            if self.access is not None and self.access.contacts.is_overtaken and await self._lease.renew():
+                # The lease is this unit's, and yet a member has seen a higher epoch: once more, above that one.
+                await self._lease.hand_to("")
                 return
             now_s = self._clock.wall()
             if now_s >= due_s:
-                if not await self._lease.renew():
-                    return
-                due_s = now_s + times.lease_renewal_s
+                try:
+                    if not await self._lease.renew():
+                        return
+                    due_s = now_s + times.lease_renewal_s
+                except ClusterError as unreachable:
+                    if not self._lease.is_held:
+                        _LOGGER.warning("%s gives up the role: %s", self._settings.unit_id, unreachable)
+                        return
             await asyncio.wait({work}, timeout=times.lease_retry_s)
         if work.done() and not work.cancelled() and (error := work.exception()) is not None:
             _LOGGER.error("Grid Master of %s failed", self._settings.unit_id, exc_info=error)

@@ -1,7 +1,7 @@
 """A node's way to the guard process: starts it or takes the running one over, and speaks its lines of JSON."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 import contextlib
 import hashlib
 import itertools
@@ -15,8 +15,7 @@ from typing import Any
 import orjson
 
 from ..model.errors import CommandRefusedError, DriverError
-from ..model.safety_times import SafetyTimes
-from ..ports import Clock, DeviceRequest, GuardReport, GuardRole, Json
+from ..ports import Clock, DeviceRequest, GuardOrders, GuardReport, GuardRole, Json
 
 _LOGGER = logging.getLogger(__name__)
 PROGRAM = Path(__file__).with_name("process.py")
@@ -53,11 +52,8 @@ class GuardProcess:
     def unit(
         self,
         unit_id: str,
-        line: Iterable[str],
-        times: SafetyTimes,
         *,
         base_url: str,
-        wait: DeviceRequest,
         status: DeviceRequest,
         lock: Path,
         timeout_s: float,
@@ -66,14 +62,10 @@ class GuardProcess:
         claim = {
             "do": "arm",
             "unit": unit_id,
-            "line": list(line),
             "base": base_url,
-            "wait": [{"method": wait.method, "path": wait.path}],
             "status": {"method": status.method, "path": status.path},
             "waiting": {"path": ["status", "operationMode"], "value": "Waiting"},
             "lock": str(lock),
-            "currentS": times.current_mode_dead_man_s,
-            "referenceS": times.reference_dead_man_s,
         }
         return ProcessUnitGuard(self, unit_id, claim, timeout_s)
 
@@ -190,11 +182,19 @@ class ProcessUnitGuard:
         self._timeout_s = timeout_s
         self._role = GuardRole.OFF
         self._epoch = 0
+        self._orders: GuardOrders | None = None
 
-    async def arm(self, role: GuardRole, epoch: int) -> None:
+    async def arm(self, role: GuardRole, epoch: int, orders: GuardOrders) -> None:
         """See Guard."""
-        self._role, self._epoch = role, epoch
-        answer = await self._guard.ask({**self._claim, "role": str(role), "epoch": epoch}, ANSWER_S)
+        self._role, self._epoch, self._orders = role, epoch, orders
+        claim = {
+            **self._claim,
+            "line": list(orders.line),
+            "wait": [{"method": orders.wait.method, "path": orders.wait.path}],
+            "currentS": orders.current_mode_s,
+            "referenceS": orders.reference_s,
+        }
+        answer = await self._guard.ask({**claim, "role": str(role), "epoch": epoch}, ANSWER_S)
         if "error" in answer:
             raise DriverError(f"{self._unit_id}: the guard does not take it: {answer['error']}")
 
@@ -221,7 +221,8 @@ class ProcessUnitGuard:
             raise CommandRefusedError(str(answer["refused"]))
         if "error" in answer:
             # A new guard that does not know the converter yet.
-            await self.arm(self._role, self._epoch)
+            if self._orders is not None:
+                await self.arm(self._role, self._epoch, self._orders)
             raise DriverError(f"{self._unit_id}: the guard: {answer['error']}")
         if "failed" in answer or answer.get("status") != 200:
             raise DriverError(f"{request.path}: {answer.get('failed') or answer}, expected 200 and JSON")

@@ -1,15 +1,14 @@
 """A guard within the process: for virtual time, where a killed unit leaves it standing, and for a demo, which ends as a whole."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 import contextlib
 import logging
 from typing import Any
 
 from ..model.converter import Converter, ConverterMode
 from ..model.errors import CommandRefusedError, DriverError, MessageError
-from ..model.safety_times import SafetyTimes
-from ..ports import Clock, DeviceRequest, Driver, GuardReport, GuardRole, Json
+from ..ports import Clock, DeviceRequest, Driver, GuardOrders, GuardReport, GuardRole, Json
 from .dead_man import DeadMan, Watched
 
 _LOGGER = logging.getLogger(__name__)
@@ -23,14 +22,15 @@ class MemoryGuard:
         """Watches nobody yet; `run` has to be running."""
         self.clock = clock
         self.mind = DeadMan()
-        self.drivers: dict[str, tuple[Driver, DeviceRequest]] = {}
+        self.drivers: dict[str, Driver] = {}
+        self.waits: dict[str, DeviceRequest] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def unit(self, unit_id: str, line: Iterable[str], times: SafetyTimes, driver: Driver, wait: DeviceRequest) -> MemoryUnitGuard:
-        """A unit's way to it. `wait` puts the converter to wait at once."""
-        self.drivers[unit_id] = (driver, wait)
-        return MemoryUnitGuard(self, unit_id, tuple(line), times)
+    def unit(self, unit_id: str, driver: Driver) -> MemoryUnitGuard:
+        """A unit's way to it."""
+        self.drivers[unit_id] = driver
+        return MemoryUnitGuard(self, unit_id)
 
     async def run(self) -> None:
         """Put to wait whoever is not spoken for, until cancelled."""
@@ -57,17 +57,15 @@ class MemoryGuard:
         task.add_done_callback(self._tasks.discard)
 
     async def _send_wait(self, unit_id: str) -> None:
-        driver, wait = self.drivers[unit_id]
         try:
-            await driver.write(wait)
+            await self.drivers[unit_id].write(self.waits[unit_id])
         except DriverError as error:
             _LOGGER.warning("guard: %s", error)
         await self._look_at(unit_id)
 
     async def _look_at(self, unit_id: str) -> None:
-        driver, _ = self.drivers[unit_id]
         try:
-            is_off = Converter().merged(await driver.status()).mode is ConverterMode.WAIT
+            is_off = Converter().merged(await self.drivers[unit_id].status()).mode is ConverterMode.WAIT
         except (DriverError, MessageError) as error:
             _LOGGER.debug("guard: %s", error)
             return
@@ -80,16 +78,15 @@ class MemoryGuard:
 class MemoryUnitGuard:
     """See Guard."""
 
-    def __init__(self, guard: MemoryGuard, unit_id: str, line: tuple[str, ...], times: SafetyTimes) -> None:
+    def __init__(self, guard: MemoryGuard, unit_id: str) -> None:
         """Made by the guard."""
         self._guard = guard
         self._unit_id = unit_id
-        self._line = line
-        self._times = times
 
-    async def arm(self, role: GuardRole, epoch: int) -> None:
+    async def arm(self, role: GuardRole, epoch: int, orders: GuardOrders) -> None:
         """See Guard."""
-        watched = Watched(self._line, self._times.current_mode_dead_man_s, self._times.reference_dead_man_s)
+        self._guard.waits[self._unit_id] = orders.wait
+        watched = Watched(orders.line, orders.current_mode_s, orders.reference_s)
         self._guard.mind.arm(self._unit_id, watched, role, epoch, self._guard.clock.wall())
         self._guard.wake()
 
@@ -108,7 +105,7 @@ class MemoryUnitGuard:
         if role is GuardRole.REFERENCE or (role is GuardRole.CURRENT and watched.role == GuardRole.OFF):
             mind.learn(unit_id, role, now_s)
             guard.wake()
-        answer = await guard.drivers[unit_id][0].write(request)
+        answer = await guard.drivers[unit_id].write(request)
         if is_wait and Converter().merged(answer).mode is ConverterMode.WAIT:
             mind.learn(unit_id, GuardRole.OFF, guard.clock.wall())
             mind.saw(unit_id, is_off=True, now_s=guard.clock.wall())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from enum import StrEnum
+import math
 from typing import Any
 
 from .converter import ConverterMode
@@ -253,7 +254,7 @@ class Deal:
         return record
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], zone: tzinfo | None = None) -> Deal:
+    def from_json(cls, data: Any, zone: tzinfo | None = None) -> Deal:
         """Read a record.
 
         Raises:
@@ -280,11 +281,22 @@ class Deal:
                         values[f"{side}_{name}"] = values[agreed]
             deal = cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise MessageError(f"deal {data.get('dealId')!r}: {error}") from error
+            raise MessageError(f"deal: {error!r} in {data!r:.200}") from error
         for name in _NEEDED:
             if getattr(deal, name) is None:
                 raise MessageError(f"deal {deal.deal_id!r}: no {name}")
+        for key, name in FIELDS.items():
+            value = getattr(deal, name)
+            if value is not None and not (_is_number(value) if name.endswith(_NUMBERS) else isinstance(value, str)):
+                raise MessageError(f"deal {deal.deal_id!r}: {key}: found {value!r:.80}")
         return deal
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_NUMBERS = ("_a", "_v", "_wh")
 
 
 FIELDS = {

@@ -126,8 +126,8 @@ class ErrorReport:
                 word(Level, data["level"]),
                 str(data["message"]),
             )
-        except KeyError as error:
-            raise MessageError(f"error report: no {error}, expected unitId, category, extent, level, message") from None
+        except (KeyError, TypeError) as error:
+            raise MessageError(f"error report: {error!r}, expected unitId, category, extent, level, message") from None
 
     def __str__(self) -> str:
         """One line for people."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+import math
 from typing import Any
 
 from .converter import ConverterMode
@@ -18,6 +19,10 @@ class OperationMode(StrEnum):
 
 
 LOCAL_MODES = (OperationMode.HETERONOMOUS, OperationMode.STOP)
+
+
+# The longest that all tries of one device request may take.
+LONGEST_DEADLINE_S = 300.0
 
 
 class CommandKind(StrEnum):
@@ -75,7 +80,7 @@ class Command:
         try:
             params = data.get("params", {})
             mode = params.get("mode")
-            return cls(
+            command = cls(
                 kind=CommandKind(data["command"]),
                 epoch=int(data["epoch"]),
                 deadline_s=float(data["deadlineS"]),
@@ -86,3 +91,7 @@ class Command:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MessageError(f"command: {error!r} in {data!r:.200}") from error
+        numbers = (command.deadline_s, command.grid_current_a or 0.0, command.grid_voltage_v or 0.0)
+        if not all(math.isfinite(value) and value >= 0 for value in numbers) or command.deadline_s > LONGEST_DEADLINE_S:
+            raise MessageError(f"command: found {data!r:.200}, expected numbers of 0 or more, a deadline within {LONGEST_DEADLINE_S:g} s")
+        return command

@@ -41,7 +41,7 @@ class Offer:
         return {key: value for key, value in record.items() if value is not None}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], zone: tzinfo | None = None) -> Offer:
+    def from_json(cls, data: Any, zone: tzinfo | None = None) -> Offer:
         """Read an offer.
 
         Raises:

@@ -154,7 +154,8 @@ class Policy:
             ),
             (bool(members), "memberUnitIds", "an empty list", "at least one unit"),
         ]
-        checks += [(False, *problem) for problem in self.times.problems(len(members), self.scram_voltage_reference_delay_s)]
+        period_s = max(self.data_acquisition_period_s, self.data_collection_period_s)
+        checks += [(False, *problem) for problem in self.times.problems(len(members), self.scram_voltage_reference_delay_s, period_s)]
         if self.topology_enabled:
             topology = "safety.gridTopologyBasedEvaluation"
             checks += [

@@ -16,6 +16,8 @@ COMPARE_AND_SET_OUTAGE_S = 8.0  # a replicated store after a hard loss of one of
 WAIT_SEQUENCE_S = 2.5  # a converter's way to wait, mode first
 MESSAGE_S = 1.0  # one message with its answer
 DETECTION_S = 5.0  # from a unit's end to the first wait sent for it
+SET_OR_STATUS_S = 0.4  # one setting or one reading of a device
+LONGEST_TRANSITION_S = 10.0  # a hand-over, a warm-up and the trim of the currents
 LINE_DECAY_S, LINE_RAMP_S = 60.0, 180.0  # a line falling to rest, and rising again at the original's slowest
 
 
@@ -41,12 +43,23 @@ class SafetyTimes:
     reference_losses_max: int = 3
     reference_ban_s: float = 600.0
     held_line_limit_s: float = 300.0
+    hand_over_call_s: float = 1.0
+    two_references_s: float = 4.0
+    leak_check_gap_s: float = 30.0
 
-    def problems(self, members: int, scram_delay_s: float) -> tuple[tuple[str, str, str], ...]:
-        """Every inequality that does not hold: key, what was found with its sum, what was expected."""
+    @property
+    def known_off_s(self) -> float:
+        """After how long without an answer a converter whose device has its own dead-man is known to be off."""
+        return self.current_mode_limit_s + self.current_mode_dead_man_s + WAIT_SEQUENCE_S + MESSAGE_S
+
+    def problems(self, members: int, scram_delay_s: float, period_s: float) -> tuple[tuple[str, str, str], ...]:
+        """Every inequality that does not hold: key, what was found with its sum, what was expected.
+
+        `period_s`: the longer of the policy's two reading periods.
+        """
         h, lease, own = self.contact_period_s, self.lease_length_s, self
         limit_s, dead_man_s = self.current_mode_limit_s, self.current_mode_dead_man_s
-        off_s = limit_s + dead_man_s + WAIT_SEQUENCE_S + MESSAGE_S
+        off_s = self.known_off_s
         rules: tuple[tuple[str, float, str, float, str], ...] = (
             ("contactPeriodMsec", 3 * h + 2 * MESSAGE_S, "<=", 5.0, "3 contacts + 1 s answer + 1 s, the early take-over"),
             ("commandRightMsec", own.command_right_s, "<=", 3 * h - MESSAGE_S, "3 contacts - 1 s message"),
@@ -90,6 +103,16 @@ class SafetyTimes:
                 "6 s for poll + repeat + deadline + 2.5 s wait",
             ),
             ("controller.scramVoltageReferenceDelayMsec", scram_delay_s, ">", WAIT_SEQUENCE_S + MESSAGE_S, "2.5 s wait + 1 s message"),
+            ("twoReferencesMsec", own.two_references_s, ">=", 4 * SET_OR_STATUS_S, "2 settings + 2 readings of 0.4 s"),
+            ("twoReferencesMsec", own.two_references_s, "<", limit_s - lease, "current mode - lease"),
+            ("handOverCallMsec", own.hand_over_call_s, "<=", own.two_references_s / 2, "half of the time of two references"),
+            (
+                "leakCheckGapMsec",
+                own.leak_check_gap_s,
+                ">=",
+                2 * period_s + LONGEST_TRANSITION_S,
+                "2 reading periods + 10 s, the longest transition",
+            ),
             (
                 "interruptionMsec",
                 own.interruption_limit_s,

@@ -1,6 +1,7 @@
 """What becomes of a deal when the line under it dies: its energy stays, its life begins again or ends."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+import itertools
 
 from ..model.deal import Deal, Mark
 
@@ -42,6 +43,19 @@ def final_reason(deal: Deal, gone: Sequence[str], reason: str, limit: int) -> st
     if len(deal.interruptions) >= limit:
         return f"interrupted {limit + 1} times, the limit is {limit}: {reason}"
     return None
+
+
+def pairs(deals: Iterable[Deal], unit_ids: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    """Units in the order in which an emergency sends them to wait: the two ends of a deal together, then the rest by two.
+
+    Current that flows from one end to the other falls on both sides at once; the voltage reference has little to carry.
+    """
+    left, found = set(unit_ids), []
+    for deal in deals:
+        ends = tuple(unit for unit in dict.fromkeys(deal.unit_ids) if unit in left) if deal.is_active else ()
+        left -= set(ends)
+        found += [ends] if ends else []
+    return (*found, *itertools.batched(sorted(left), 2, strict=False))
 
 
 def ban_s(losses: int, first_s: float) -> float:

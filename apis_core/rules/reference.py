@@ -335,10 +335,10 @@ def next_master(line: Line, active: tuple[Deal, ...]) -> tuple[Deal, str]:
         if candidate.unit_on(side) == reference:
             return candidate, candidate.unit_on(side)
     large = set(policy.large_capacity_unit_ids)
-    for wanted in (side, side.opposite) if may_turn else (side,):
-        for candidate in newest:
-            if candidate.unit_on(wanted) in large:
-                return candidate, candidate.unit_on(wanted)
-    chosen = newest[0]
-    wanted = Side(policy.voltage_reference_side) if may_turn else side
+    sides = (side, side.opposite) if may_turn else (side,)
+    ordered = [(candidate, wanted) for wanted in sides for candidate in newest if candidate.unit_on(wanted) in large]
+    home = Side(policy.voltage_reference_side) if may_turn else side
+    ordered += [(candidate, wanted) for wanted in (home, *sides) for candidate in newest]
+    # Somebody has to hold it: a barred unit only where there is no other.
+    chosen, wanted = next(((d, s) for d, s in ordered if d.unit_on(s) not in line.barred), ordered[0])
     return chosen, chosen.unit_on(wanted)

@@ -67,8 +67,11 @@ def plan(command: Command, converter: Converter, policy: Policy, hardware: Hardw
     if command.grid_current_a is not None and not 0 <= command.grid_current_a <= hardware.grid_current_capacity_a:
         raise CommandRefusedError(f"{command.kind}: found {command.grid_current_a} A, expected 0 to {hardware.grid_current_capacity_a} A")
     match command.kind:
-        case CommandKind.WAIT | CommandKind.SCRAM:
+        case CommandKind.WAIT:
             return _wait(converter, policy)
+        case CommandKind.SCRAM:
+            # Mode first: an emergency has no time for steps.
+            return (SetMode(ConverterMode.WAIT, policy.operation_grid_voltage_v, 0.0),)
         case CommandKind.VOLTAGE_REFERENCE:
             return (SetMode(ConverterMode.VOLTAGE_REFERENCE, policy.operation_grid_voltage_v, hardware.grid_current_capacity_a),)
         case CommandKind.CHARGE:

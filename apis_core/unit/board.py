@@ -12,7 +12,7 @@ from ..ports import Entry, Json, Store
 from ..rules.modes import global_mode
 
 _LOGGER = logging.getLogger(__name__)
-DEAL, STOP, MODE, ALERT, ISOLATED, BAN = "deal.", "stop.", "mode", "alert", "isolated.", "ban."
+DEAL, STOP, MODE, ALERT, ISOLATED, BAN, UNIT, LEASE = "deal.", "stop.", "mode", "alert", "isolated.", "ban.", "unit.", "lease.gridMaster"
 
 
 class Board:

@@ -18,7 +18,7 @@ from ..model.errors import (
     MessageError,
 )
 from ..model.modes import Command, CommandKind, OperationMode
-from ..ports import Clock, Driver, Guard, GuardRole, Json, Ledger
+from ..ports import Clock, Driver, Guard, GuardOrders, GuardRole, Json, Ledger
 from ..rules import energy, local_safety, sequences
 from ..rules.findings import judged
 from ..rules.schedule import next_reading_s, usable_s
@@ -143,7 +143,10 @@ class Controller:
             await self.admit(max(report.epoch, self.highest_epoch))
             if report.trip:
                 self._fault(f"{why}: the dead-man stopped the converter {report.tripped_ago_s:.0f} s ago: {report.trip}", Level.WARN)
-        await guard.arm(GuardRole.of(self.converter.mode), self.highest_epoch)
+        policy, times = self._settings.policy, self._settings.policy.times
+        wait = self._driver.set_mode(ConverterMode.WAIT, policy.operation_grid_voltage_v, 0.0, 0.0)
+        orders = GuardOrders(policy.member_unit_ids, times.current_mode_dead_man_s, times.reference_dead_man_s, wait)
+        await guard.arm(GuardRole.of(self.converter.mode), self.highest_epoch, orders)
 
     async def run(self) -> None:
         """Read the device at its period until cancelled."""
@@ -243,12 +246,12 @@ class Controller:
             DriverError: if the device did not follow.
 
         """
+        deadline_s = self._clock.wall() + command.deadline_s
         await self.admit(command.epoch)
         if command.kind is CommandKind.SCRAM:
             self._generation += 1
         elif command.kind in _STARTING:
             self.released.clear()
-        deadline_s = self._clock.wall() + command.deadline_s
         try:
             return await self._run_sequence(command, deadline_s, self._generation)
         except CommandRefusedError:
@@ -270,15 +273,15 @@ class Controller:
         self.released.update(dict.fromkeys(deal_ids, reason))
         running, _ = self._deal_currents_a()
         if not running:
-            return await self.stop_local(reason)
+            return await self.stop_local(reason, in_steps=True)
         current_a = round(abs(sum(running.values())), 6)
         command = Command(CommandKind.CURRENT, self.highest_epoch, float("inf"), grid_current_a=current_a, reason=reason)
         return await self._run_sequence(command, float("inf"), self._generation)
 
-    async def stop_local(self, reason: str) -> Converter:
-        """To wait now, whatever is going on: self-protection needs nobody's permission."""
+    async def stop_local(self, reason: str, *, in_steps: bool = False) -> Converter:
+        """To wait now, whatever is going on: self-protection needs nobody's permission. In steps where there is time for them."""
         self._generation += 1
-        command = Command(CommandKind.WAIT, self.highest_epoch, float("inf"), reason=reason)
+        command = Command(CommandKind.WAIT if in_steps else CommandKind.SCRAM, self.highest_epoch, float("inf"), reason=reason)
         return await self._run_sequence(command, float("inf"), self._generation)
 
     def settle(self, deal_ids: frozenset[str]) -> None:
@@ -338,7 +341,7 @@ class Controller:
     def _still_right(self, command: Command, deadline_s: float, generation: int) -> None:
         """Looked at right before every single write, each try of it included."""
         unit_id = self._settings.unit_id
-        if command.epoch < self.highest_epoch and command.kind is not CommandKind.WAIT:
+        if command.epoch < self.highest_epoch and command.kind not in (CommandKind.WAIT, CommandKind.SCRAM):
             raise CommandRefusedError(f"{unit_id}: epoch {command.epoch} was overtaken by {self.highest_epoch}")
         if self._generation != generation:
             raise CommandRefusedError(f"{unit_id}: {command.kind} was interrupted by the unit's own stop")

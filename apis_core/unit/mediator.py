@@ -11,8 +11,8 @@ import logging
 import random
 import uuid
 
-from ..model.deal import Deal, Direction, Grant
-from ..model.errors import ApisError, CommandRefusedError, MessageError
+from ..model.deal import Deal, Direction, Grant, Mark
+from ..model.errors import ApisError, ClusterError, CommandRefusedError, MessageError
 from ..model.modes import OperationMode
 from ..model.negotiation import Decline, Offer
 from ..model.times import format_time, parse_time
@@ -228,12 +228,19 @@ class Mediator:
         if self._settings.unit_id in deal.unit_ids:
             await self._ledger.record_deal(deal)
         key, record = DEAL + deal.deal_id, deal.to_json()
-        revision = await self._cluster.store.create(key, record)
+        try:
+            revision = await self._cluster.store.create(key, record)
+        except ClusterError as error:
+            # Nobody else knows of it. Should it have been stored all the same, its Grid Master's record replaces this one.
+            now, reason = self._clock.now(), f"not stored: {error}"
+            if self._settings.unit_id in deal.unit_ids:
+                await self._ledger.record_deal(deal.changed(aborts=(Mark(now, reason),), abort_time=now, abort_reason=reason))
+            raise
         # Seen here at once: the unit's next answer must already count this deal.
         self._board.note(Entry(key, record, revision))
 
     async def _on_request(self, _sender: str, message: Json) -> Json:
-        wanted = Offer.from_json(message.get("request", {}))
+        wanted = Offer.from_json(message.get("request"))
         answer = self._consider(wanted)
         if isinstance(answer, Decline):
             return {"decline": answer.reason}
@@ -258,7 +265,7 @@ class Mediator:
         return answer if refusal is None else Decline(unit_id, refusal)
 
     async def _on_confirm(self, _sender: str, message: Json) -> Json:
-        deal = Deal.from_json(message.get("deal", {}))
+        deal = Deal.from_json(message.get("deal"))
         unit_id = self._settings.unit_id
         if deal.side_of(unit_id) is None:
             raise MessageError(f"deal {deal.deal_id}: {unit_id} is neither giver nor taker")

@@ -62,10 +62,10 @@ class Sentry:
         now_s = self._clock.wall()
         self._anchor = Anchor(now_s, now_s)
 
-    def heard(self, contact: Contact) -> None:
-        """Take note of the Grid Master's word; the caller has checked its epoch."""
-        self._heard_s = self._clock.wall()
-        self._anchor = self._anchor.heard(contact, self._heard_s)
+    def heard(self, contact: Contact, arrived_s: float) -> None:
+        """Take note of the Grid Master's word, which came at `arrived_s` [wall s]; the caller has checked its epoch."""
+        self._heard_s = arrived_s
+        self._anchor = self._anchor.heard(contact, arrived_s)
         now_s = self._clock.monotonic()
         unit_id = self._settings.unit_id
         targets = {deal_id: units[unit_id] for deal_id, units in contact.targets.items() if unit_id in units}

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from apis_core.clock import VirtualClock, run_virtual
-from apis_core.cluster.embedded import EmbeddedHub, EmbeddedStore
-from apis_core.gridmaster.lease import KEY, StoreLease
+from apis_core.cluster.embedded import EmbeddedHub
+from apis_core.cluster.memory_store import EmbeddedStore
+from apis_core.gridmaster.lease import StoreLease
 from apis_core.model.errors import ClusterError, CommandRefusedError, NoAnswerError, StoreConflictError
 from apis_core.model.policy import Policy
 from apis_core.rules import role
+from apis_core.unit.board import LEASE
 from tests.builders import NOON, a_policy
 
 
@@ -181,7 +183,7 @@ def test_a_renewal_whose_answer_was_lost_is_read_back() -> None:
         store.lose = True
         assert await lease.renew()
         assert await lease.renew()
-        await store.delete(KEY)
+        await store.delete(LEASE)
         assert not await lease.renew()
 
     run_virtual(main)

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from apis_core.cluster.embedded import EmbeddedStore
+from apis_core.cluster.memory_store import EmbeddedStore
 from apis_core.cluster.store_file import StoreFile
 from apis_core.model.errors import StoreConflictError
 

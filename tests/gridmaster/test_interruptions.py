@@ -104,14 +104,13 @@ def test_a_scram_takes_the_line_from_whatever_is_done_and_is_latched_first() -> 
         await c.started(1)
         await deal(c, "E001", "E004", 200)
         report = ErrorReport("E001", Category.HARDWARE, Extent.GLOBAL, Level.ERROR, "a leak")
-        before = len(c.requests)
+        before, (reference,) = len(c.requests), references(c)
         await c.community.nodes["E002"].cluster.publish("error", report.to_json())
         await c.community.nodes["E002"]._on_error("E002", report.to_json())
         await c.no_deals(60)
         assert c.community.board.mode is OperationMode.STOP
         assert c.community.board.value("mode") == {"mode": "stop", "who": "E001", "reason": "a leak"}
         waits = [path.split("/")[3].split("?")[0] for path in c.requests[before:] if "mode=0x0000" in path]
-        reference = next(path for path in reversed(c.requests) if "dvg=310" in path).split("/")[4].split("?")[0]
         assert waits.index(reference) == max(waits.index(unit) for unit in waits)
         deals = await c.community.deals()
         assert any(d.scram_reason is not None and "a leak" in d.scram_reason for d in deals)
