@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 import fcntl
+import hashlib
 import logging
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ import tempfile
 from typing import IO, TYPE_CHECKING
 
 import aiohttp
+import orjson
 
 from .clock import ScaledClock
 from .cluster.embedded import EmbeddedHub
@@ -27,6 +29,7 @@ from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
 from .ledger.unit_ledger import LedgerWriter, UnitLedger
+from .model.deal import Deal
 from .model.errors import ApisError, ClusterError, ConfigError, DriverError, MessageError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
@@ -36,7 +39,7 @@ from .model.scenario import Scenario
 from .model.times import parse_time
 from .node import Node
 from .ports import DeviceRequest, Guard
-from .unit.board import LEASE
+from .unit.board import CHARTER, DEAL, LEASE
 from .unit.settings import Settings
 
 if TYPE_CHECKING:
@@ -167,6 +170,7 @@ async def open_community(
             rng = random.Random(seed)
             hub = EmbeddedHub(store_file, clock.wall)
             await _take_over(hub.store)
+            await _agreed_policy(hub.store, setups)
             guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
             nodes = []
             for setup in setups:
@@ -187,7 +191,7 @@ async def open_community(
                     )
                 )
             community = LocalCommunity(tuple(nodes), clock)
-            _hold_back_if_incomplete(nodes, policy)
+            _look_who_is_missing(nodes)
             if isinstance(guards, GuardProcess):
                 guards.on_leaving = community.reference_leaves
             stamps = {path: _stamp(path) for setup in setups if setup.files is not None for path in _files(setup)}
@@ -212,15 +216,35 @@ async def open_community(
         lock.close()
 
 
-def _hold_back_if_incomplete(nodes: Sequence[Node], policy: Policy) -> None:
+def _look_who_is_missing(nodes: Sequence[Node]) -> None:
     """Units that run elsewhere cannot be reached from here: two processes with a Grid Master each would share one line."""
-    missing = sorted(set(policy.member_unit_ids) - {node.unit_id for node in nodes})
-    if not missing:
-        return
-    reason = f"no Grid Master here: {', '.join(missing)} of memberUnitIds run in no unit of this process"
-    _LOGGER.warning("%s; it only reads", reason)
+    here = frozenset(node.unit_id for node in nodes)
     for node in nodes:
-        node.role.read_only = reason
+        node.role.reachable = lambda: here
+    reasons = {node.role.read_only for node in nodes if node.unit_id in node.settings.policy.member_unit_ids} - {""}
+    for reason in sorted(reasons):
+        _LOGGER.warning("%s; it only reads", reason)
+
+
+async def _agreed_policy(store: EmbeddedStore, setups: Sequence[UnitSetup]) -> None:
+    """What the community agreed on in its store holds, as long as nobody has changed the file it came from.
+
+    A file that was changed meanwhile is a new agreement, since all units of this process come with it; but not under deals
+    that have not ended.
+    """
+    policy = setups[0].settings.policy
+    text = orjson.dumps(policy.to_json(), option=orjson.OPT_SORT_KEYS)
+    mark, entry = hashlib.sha256(text).hexdigest(), await store.get(CHARTER)
+    value = entry.value if entry is not None and entry.value is not None else {}
+    if value.get("file") != mark and any(not Deal.from_json(item.value).is_ended for item in await store.items(DEAL)):
+        _LOGGER.warning("the policy file was changed while deals were running: it holds from the next start on")
+    elif value.get("file") != mark:
+        version = int(value.get("version", 0)) + 1
+        value = {"version": version, "policy": policy.to_json(), "who": "file", "file": mark}
+        await store.put(CHARTER, value)
+    agreed = Policy.from_json(value["policy"])[0] if value else policy
+    for setup in setups:
+        setup.settings.policy = agreed
 
 
 def _guard_of(guards: GuardProcess | MemoryGuard, setup: UnitSetup, driver: EmulatorDriver, base_url: str) -> Guard | None:

@@ -39,6 +39,8 @@ deal_cli = typer.Typer(no_args_is_help=True, help="Make and end deals by hand.")
 cli.add_typer(deal_cli, name="deal")
 unit_cli = typer.Typer(no_args_is_help=True, help="What a person knows of a unit.")
 cli.add_typer(unit_cli, name="unit")
+policy_cli = typer.Typer(no_args_is_help=True, help="What the community has agreed on.")
+cli.add_typer(policy_cli, name="policy")
 
 Url = Annotated[str, typer.Option("--url", envvar="APIS_URL", help="Where a node's endpoint listens.")]
 DEFAULT_URL = f"http://127.0.0.1:{API_PORT}"
@@ -262,6 +264,35 @@ def unit_isolated(unit_id: str, url: Url = DEFAULT_URL) -> None:
     """Say that a converter nobody can reach has been taken off the line: the others need not wait for it."""
     _ask(url, lambda community: community.declare_isolated(unit_id, OPERATOR))
     console.print(f"{unit_id} counts as off the line until it answers again", highlight=False)
+
+
+@unit_cli.command("join")
+def unit_join(unit_id: str, url: Url = DEFAULT_URL) -> None:
+    """Take a unit that runs, but is not a member, into the community; the others go on sharing."""
+    _ask(url, lambda community: community.join(unit_id, OPERATOR))
+    console.print(f"{unit_id} is a member", highlight=False)
+
+
+@unit_cli.command("leave")
+def unit_leave(unit_id: str, url: Url = DEFAULT_URL) -> None:
+    """Let a member without a deal leave the community; the others go on sharing."""
+    _ask(url, lambda community: community.leave(unit_id, OPERATOR))
+    console.print(f"{unit_id} has left", highlight=False)
+
+
+@policy_cli.command("show")
+def policy_show(url: Url = DEFAULT_URL) -> None:
+    """The policy the community has agreed on, in the form of the file."""
+    policy = _ask(url, lambda community: community.policy())
+    sys.stdout.write(orjson.dumps(policy.to_json(), option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+@policy_cli.command("propose")
+def policy_propose(file: Path, url: Url = DEFAULT_URL) -> None:
+    """Change the policy: in mode stop, with the word of every member."""
+    wanted, _ = Policy.from_json(read_file(file), str(file))
+    _ask(url, lambda community: community.propose(wanted, OPERATOR))
+    console.print("every member has acknowledged it; it holds", highlight=False)
 
 
 @cli.command()

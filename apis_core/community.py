@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from .model.deal import Deal
 from .model.errors import CommandRefusedError, ErrorReport
 from .model.modes import Command, OperationMode
+from .model.policy import Policy
 from .model.scenario import Scenario
 from .model.view import Event, Snapshot, UnitView
 from .node import Node
@@ -64,6 +65,18 @@ class Community(Protocol):
         Raises CommandRefusedError if the unit answers.
         """
 
+    async def join(self, unit_id: str, who: str) -> None:
+        """Take a unit in as a member while the others share. Raises CommandRefusedError."""
+
+    async def leave(self, unit_id: str, who: str) -> None:
+        """Let a member go that has no deal, while the others share. Raises CommandRefusedError."""
+
+    async def policy(self) -> Policy:
+        """What the community has agreed on."""
+
+    async def propose(self, policy: Policy, who: str) -> None:
+        """Change the policy, in mode stop and with the word of every member. Raises CommandRefusedError."""
+
     async def close(self) -> None:
         """Let go; a community in this process ends in order."""
 
@@ -79,7 +92,7 @@ class LocalCommunity:
         self.grid_master_changes = 0
         self.dead: set[str] = set()
         self.reloaded = asyncio.Event()
-        self._board = Board(nodes[0].cluster.store, nodes[0].settings.policy.operation_mode)
+        self._board = Board(nodes[0].cluster.store, lambda: nodes[0].settings.policy.operation_mode)
         self._subscribers: list[asyncio.Queue[Event]] = []
         self._observers: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -266,8 +279,31 @@ class LocalCommunity:
             raise CommandRefusedError(f"{unit_id} answers: what its converter does is read, not declared")
         await node.cluster.store.put(ISOLATED + unit_id, {"who": who, "time": self.clock.now().isoformat()})
 
+    async def join(self, unit_id: str, who: str) -> None:
+        """See Community."""
+        if unit_id not in self.nodes or unit_id in self.dead:
+            raise CommandRefusedError(f"{unit_id} is not running here: it joins where it can be asked")
+        await self._member().charter.join(unit_id, who)
+
+    async def leave(self, unit_id: str, who: str) -> None:
+        """See Community."""
+        await self._member().charter.leave(unit_id, who)
+
+    async def policy(self) -> Policy:
+        """See Community."""
+        return self._member().settings.policy
+
+    async def propose(self, policy: Policy, who: str) -> None:
+        """See Community."""
+        await self._member().charter.propose(policy, who)
+
     def _living(self) -> list[Node]:
         return [node for unit_id, node in self.nodes.items() if unit_id not in self.dead]
+
+    def _member(self) -> Node:
+        """A living member: a unit that is none may say nothing to the others."""
+        living = self._living()
+        return next((node for node in living if node.unit_id in node.settings.policy.member_unit_ids), living[0])
 
     def _living_or(self, unit_id: str) -> Node:
         living = {node.unit_id: node for node in self._living()}

@@ -25,12 +25,14 @@ from .model.errors import (
     MessageError,
 )
 from .model.modes import LOCAL_MODES, Command, CommandKind, OperationMode
+from .model.policy import Policy
 from .model.scenario import Scenario
 from .ports import Clock, Cluster, Driver, Entry, Guard, Json, Ledger
 from .rules.modes import effective_mode
 from .rules.reactions import Reaction
 from .unit import deal_log
-from .unit.board import LEASE, MODE, UNIT, Board
+from .unit.board import CHARTER, LEASE, MODE, UNIT, Board
+from .unit.charter import Charter
 from .unit.controller import Controller, energy_json
 from .unit.errors import ErrorDesk
 from .unit.mediator import Mediator, wait_until
@@ -85,7 +87,7 @@ class Node:
         self._closing = ""
         self.local_mode: OperationMode | None = None
         self.on_fatal: Callable[[str], None] = lambda _reason: None
-        self.board = Board(cluster.store, settings.policy.operation_mode)
+        self.board = Board(cluster.store, lambda: settings.policy.operation_mode)
         self.errors = ErrorDesk(settings.unit_id, cluster, ledger, clock)
         self.controller = Controller(settings, driver, self.board, ledger, clock, rng, self.errors.report, guard)
         self.controller.local_mode = lambda: self.mode
@@ -94,6 +96,9 @@ class Node:
         self.user = User(settings, self.board, self.controller, clock, rng, self.unwilling)
         self.mediator = Mediator(settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling)
         self.user.use(self.mediator)
+        self.charter = Charter(settings, cluster, self.board, ledger, clock)
+        self.charter.mode_of_converter = lambda: self.controller.converter.mode
+        self.charter.on_change = self._obey_policy
         self.role = Role(settings, cluster, self.board, clock, lambda: self.controller.highest_epoch, self.errors.report, guard)
         cluster.trust(lambda: (*settings.policy.member_unit_ids, settings.unit_id))
         for subject, handler in (
@@ -123,6 +128,8 @@ class Node:
         modes = (OperationMode.AUTONOMOUS,) if least is OperationMode.AUTONOMOUS else (OperationMode.AUTONOMOUS, OperationMode.HETERONOMOUS)
         if self._closing:
             return self._closing
+        if self.unit_id not in self.settings.policy.member_unit_ids:
+            return f"{self.unit_id} is not a member of the community"
         if self.mode not in modes:
             return f"the unit's mode is {self.mode}"
         if self.errors.has_errors(self.settings.policy.error_sustaining_s):
@@ -194,7 +201,8 @@ class Node:
 
     async def set_global_mode(self, mode: OperationMode, who: str) -> None:
         """Set the community's mode; every unit writes it down when it sees it."""
-        await self.cluster.store.put(MODE, {"mode": mode, "who": who})
+        value: Json = {"mode": str(mode), "who": who}
+        self.board.note(Entry(MODE, value, await self.cluster.store.put(MODE, value)))
 
     async def set_scenario(self, scenario: Scenario, who: str) -> None:
         """Live by another scenario from now on; deals that exist go on.
@@ -213,6 +221,7 @@ class Node:
         seen: Json | None = None
         try:
             while True:
+                await self.charter.follow(self.board.value(CHARTER))
                 value = self.board.value(MODE)
                 if value is not None and value != seen:
                     seen = value
@@ -235,6 +244,12 @@ class Node:
         if dead_man == "none":
             text = "nothing stops this converter when nobody commands it any more: it never holds the line's voltage"
             self.errors.report(ErrorReport(self.unit_id, Category.HARDWARE, Extent.LOCAL, Level.WARN, text))
+
+    async def _obey_policy(self, _policy: Policy) -> None:
+        """The dead-man's times and the line it looks at are the policy's."""
+        with contextlib.suppress(ApisError):
+            await self.controller.reconcile("after a change of the policy")
+        self.board.wake()
 
     def _say_if_too_slow(self) -> None:
         wanted_s = self.settings.policy.data_acquisition_period_s

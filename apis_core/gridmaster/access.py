@@ -10,6 +10,7 @@ from ..model.converter import Converter, ConverterMode, Reading
 from ..model.deal import Deal, Side, SideEnergy
 from ..model.errors import ApisError, CommandRefusedError, MessageError, NoAnswerError, StoreConflictError
 from ..model.modes import Command, CommandKind
+from ..model.policy import Policy
 from ..model.safety_times import MESSAGE_S, WAIT_SEQUENCE_S
 from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
 from ..rules.reference import Line
@@ -37,7 +38,7 @@ class Access:
         self._guard = guard
         self._known_off_s: dict[str, float] = {}
         self._silent_since_s: dict[str, float] = {}
-        self.policy = settings.policy
+        self._settings = settings
         self.cluster = cluster
         self.board = board
         self.clock = clock
@@ -51,6 +52,11 @@ class Access:
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
         self.two_references_since_s: float | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """What holds now."""
+        return self._settings.policy
 
     def members(self) -> frozenset[str]:
         """The units that belong to the community and can be reached."""

@@ -5,6 +5,7 @@ long the lease has not changed. A renewal whose answer was lost is read back: if
 """
 
 import asyncio
+from collections.abc import Callable
 import math
 
 from ..model.errors import ClusterError, StoreConflictError
@@ -16,7 +17,7 @@ from ..unit.board import LEASE
 class StoreLease:
     """One unit's view of the lease."""
 
-    def __init__(self, store: Store, clock: Clock, unit_id: str, length_s: float) -> None:
+    def __init__(self, store: Store, clock: Clock, unit_id: str, length_s: Callable[[], float]) -> None:
         """Nothing is asked yet. `length_s`: how long it lasts after its last renewal [wall s]."""
         self._length_s = length_s
         self._store = store
@@ -42,7 +43,7 @@ class StoreLease:
     @property
     def is_held(self) -> bool:
         """Whether this unit holds it and the last renewal is younger than its length."""
-        return self._held is not None and self._clock.wall() < self._renewed_wall_s + self._length_s
+        return self._held is not None and self._clock.wall() < self._renewed_wall_s + self._length_s()
 
     @property
     def holder(self) -> str | None:
@@ -50,7 +51,7 @@ class StoreLease:
         if self._seen is None:
             return None
         _, record, since_s = self._seen
-        expired = self._clock.wall() - since_s >= self._length_s
+        expired = self._clock.wall() - since_s >= self._length_s()
         return None if expired or not record.holder else record.holder
 
     def observe(self, entry: Entry) -> None:
@@ -74,7 +75,7 @@ class StoreLease:
         record, unseen_s = None, 0.0
         if entry is not None and self._seen is not None:
             record, unseen_s = self._seen[1], self._clock.wall() - self._seen[2]
-        if not role.may_take(record, self._unit_id, unseen_s, self._length_s, released=early):
+        if not role.may_take(record, self._unit_id, unseen_s, self._length_s(), released=early):
             return False
         self.replaced_s = self._seen[2] if self._seen is not None else -math.inf
         taken = role.LeaseRecord(self._unit_id, max(highest_epoch, record.epoch if record else 0) + 1)

@@ -1,7 +1,7 @@
 """Holding the role: takes the lease when it is free, renews it, works while it holds it, and moves it where it belongs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 import logging
 
 from ..model.errors import Category, ClusterError, ErrorReport, Extent, Level
@@ -40,12 +40,22 @@ class Role:
         self._highest_epoch = highest_epoch
         self._report = report
         self._guard = guard
-        self.read_only = ""
+        # The units that could ever be reached from here, alive or not; None where that is nobody's question.
+        self.reachable: Callable[[], Collection[str]] | None = None
         self._leaving = False
         self._work: asyncio.Task[None] | None = None
-        self._lease = StoreLease(cluster.store, clock, settings.unit_id, settings.policy.times.lease_length_s)
+        self._lease = StoreLease(cluster.store, clock, settings.unit_id, lambda: settings.policy.times.lease_length_s)
         self.master: GridMaster | None = None
         self.access: Access | None = None
+
+    @property
+    def read_only(self) -> str:
+        """Why this unit does not take the role: it is no member, or some members cannot be reached from its process at all."""
+        members = self._settings.policy.member_unit_ids
+        if self._settings.unit_id not in members:
+            return f"{self._settings.unit_id} is not a member"
+        missing = sorted(set(members) - set(self.reachable())) if self.reachable is not None else []
+        return f"no Grid Master here: {', '.join(missing)} of memberUnitIds run in no unit of this process" if missing else ""
 
     @property
     def is_held(self) -> bool:
@@ -170,6 +180,9 @@ class Role:
         if self.access is None or self.master is None or self.master.turn.locked():
             return False
         wanted = role.desired_unit(self._settings.policy, self.access.line().reference_unit_id, self._cluster.live())
+        if self.read_only:
+            # No member any more.
+            wanted = next(iter(sorted(self._cluster.live() & set(self._settings.policy.member_unit_ids))), "")
         if wanted in (None, self._settings.unit_id):
             return False
         async with self.master.turn:

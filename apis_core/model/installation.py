@@ -115,7 +115,10 @@ def load_unit(path: Path) -> UnitFiles:
     except ConfigError as error:
         problems += error.problems
     if policy is not None and installation.unit_id not in policy.member_unit_ids:
-        problems.append(Problem(f"{path}: unitId", installation.unit_id, "one of memberUnitIds: " + ", ".join(policy.member_unit_ids)))
+        members = ", ".join(policy.member_unit_ids)
+        notices += (
+            Notice(f"{path}: unitId", f"{installation.unit_id} is none of memberUnitIds ({members}): it takes no part until it joins"),
+        )
     if policy is not None and hardware is not None and policy.deal_grid_current_a > hardware.grid_current_capacity_a:
         found_a = f"{policy.deal_grid_current_a:g} A"
         expected = f"at most the converter's gridCurrentCapacityA, {hardware.grid_current_capacity_a:g} A"

@@ -10,6 +10,7 @@ import orjson
 from ..model.deal import Deal
 from ..model.errors import ClusterError, CommandRefusedError, MessageError
 from ..model.modes import Command, OperationMode
+from ..model.policy import Policy
 from ..model.scenario import Scenario
 from ..model.times import format_time
 from ..model.view import Event, Snapshot
@@ -97,6 +98,22 @@ class RemoteCommunity:
     async def declare_isolated(self, unit_id: str, who: str) -> None:
         """See Community."""
         await self._ask("POST", f"/units/{unit_id}/isolated", {"who": who})
+
+    async def join(self, unit_id: str, who: str) -> None:
+        """See Community."""
+        await self._ask("POST", f"/units/{unit_id}/membership", {"who": who})
+
+    async def leave(self, unit_id: str, who: str) -> None:
+        """See Community."""
+        await self._ask("DELETE", f"/units/{unit_id}/membership", {"who": who})
+
+    async def policy(self) -> Policy:
+        """See Community."""
+        return Policy.from_json(await self._ask("GET", "/policy"))[0]
+
+    async def propose(self, policy: Policy, who: str) -> None:
+        """See Community."""
+        await self._ask("PUT", "/policy", {"policy": policy.to_json(), "who": who})
 
     async def close(self) -> None:
         """See Community."""

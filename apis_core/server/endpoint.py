@@ -23,6 +23,7 @@ from ..community import Community
 from ..model.errors import ApisError, CommandRefusedError, ConfigError, MessageError
 from ..model.keys import number, whole
 from ..model.modes import Command, OperationMode
+from ..model.policy import Policy
 from ..model.scenario import Scenario
 from ..model.times import parse_time
 from ..ports import Json
@@ -47,6 +48,10 @@ def application(community: Community) -> web.Application:
             web.put(f"{PREFIX}/units/{{unit_id}}/scenario", _set_scenario),
             web.post(f"{PREFIX}/units/{{unit_id}}/command", _command),
             web.post(f"{PREFIX}/units/{{unit_id}}/isolated", _isolated),
+            web.post(f"{PREFIX}/units/{{unit_id}}/membership", _join),
+            web.delete(f"{PREFIX}/units/{{unit_id}}/membership", _leave),
+            web.get(f"{PREFIX}/policy", _policy),
+            web.put(f"{PREFIX}/policy", _propose),
             web.get(f"{PREFIX}/events", _events),
         ]
     )
@@ -176,6 +181,29 @@ async def _command(request: web.Request) -> web.Response:
 async def _isolated(request: web.Request) -> web.Response:
     data = await _body(request)
     await request.app[COMMUNITY].declare_isolated(request.match_info["unit_id"], str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _join(request: web.Request) -> web.Response:
+    data = await _body(request)
+    await request.app[COMMUNITY].join(request.match_info["unit_id"], str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _leave(request: web.Request) -> web.Response:
+    data = await _body(request)
+    await request.app[COMMUNITY].leave(request.match_info["unit_id"], str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _policy(request: web.Request) -> web.Response:
+    return _json((await request.app[COMMUNITY].policy()).to_json())
+
+
+async def _propose(request: web.Request) -> web.Response:
+    data = await _body(request)
+    policy, _ = Policy.from_json(data.get("policy", {}))
+    await request.app[COMMUNITY].propose(policy, str(data.get("who", "operator")))
     return _json({})
 
 

@@ -1,7 +1,7 @@
 """A unit's mirror of the shared store: deals, requests to stop them, the community's mode, alerts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 import contextlib
 import logging
 
@@ -12,14 +12,15 @@ from ..ports import Entry, Json, Store
 from ..rules.modes import global_mode
 
 _LOGGER = logging.getLogger(__name__)
-DEAL, STOP, MODE, ALERT, ISOLATED, BAN, UNIT, LEASE = "deal.", "stop.", "mode", "alert", "isolated.", "ban.", "unit.", "lease.gridMaster"
+DEAL, STOP, ISOLATED, BAN, UNIT = "deal.", "stop.", "isolated.", "ban.", "unit."
+MODE, ALERT, LEASE, CHARTER = "mode", "alert", "lease.gridMaster", "charter"
 
 
 class Board:
     """What the store holds, as far as this unit has seen it; whoever is interested is woken by its changes."""
 
-    def __init__(self, store: Store, policy_mode: str) -> None:
-        """Empty until `run` has begun."""
+    def __init__(self, store: Store, policy_mode: Callable[[], str]) -> None:
+        """Empty until `run` has begun. `policy_mode`: the mode where nobody has set one."""
         self._store = store
         self._policy_mode = policy_mode
         self._entries: dict[str, Entry] = {}
@@ -103,7 +104,7 @@ class Board:
     def mode(self) -> OperationMode:
         """The community's mode."""
         stored = self.value(MODE)
-        return global_mode(stored.get("mode") if stored else None, self._policy_mode)
+        return global_mode(stored.get("mode") if stored else None, self._policy_mode())
 
     @property
     def alert(self) -> Json | None:

@@ -137,7 +137,7 @@ def test_a_scatter_ends_when_all_have_answered() -> None:
 def test_the_lease_has_one_holder_and_its_epoch_only_grows() -> None:
     async def main() -> None:
         store, clock = EmbeddedStore(), VirtualClock(NOON)
-        first, second = StoreLease(store, clock, "E001", 15.0), StoreLease(store, clock, "E002", 15.0)
+        first, second = StoreLease(store, clock, "E001", lambda: 15.0), StoreLease(store, clock, "E002", lambda: 15.0)
         assert await first.try_take(0)
         assert (first.epoch, first.is_held, first.holder) == (1, True, "E001")
         assert not await second.try_take(0)
@@ -178,7 +178,7 @@ def test_a_renewal_whose_answer_was_lost_is_read_back() -> None:
 
     async def main() -> None:
         store, clock = Forgetful(), VirtualClock(NOON)
-        lease = StoreLease(store, clock, "E001", 15.0)
+        lease = StoreLease(store, clock, "E001", lambda: 15.0)
         assert await lease.try_take(0)
         store.lose = True
         assert await lease.renew()

@@ -117,7 +117,7 @@ def test_slow_repeated_and_frozen() -> None:
         hub, (one, two, three, heard) = three_ends()
         hub.faults.duplicate("E002")
         assert await one.request("E002", "ask", {"n": 1}, 1) == {"from": "E001"}
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
         assert len(heard) == 1
         assert two.dropped == {"repeated": 1}
         hub.faults.delay("E002", 0.4)

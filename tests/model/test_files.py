@@ -166,7 +166,6 @@ WRONG = [
     ("scenario", f"{BAND}/request/full", {}, "full: found a status that no battery range has, expected one of excess"),
     ("scenario", "acceptSelection/strategy", "best", "strategy: found 'best', expected one of amount, pointAndAmount"),
     ("config", "systemType", "toaster", "systemType: found 'toaster', expected one of dcdc_emulator, dcdc_v1, dcdc_v2"),
-    ("config", "unitId", "E009", "unitId: found E009, expected one of memberUnitIds: E001, E002, E003, E004"),
     ("config", "unitId", None, "unitId: found nothing, expected a value"),
     ("config", "connection/emulator/port", 70000, "port: found 70000, expected a port from 1 to 65535"),
     ("config", "batteryCapacityManagement/enabled", True, "expected false: several processes on one battery are not supported yet"),

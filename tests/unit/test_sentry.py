@@ -79,7 +79,7 @@ def test_without_a_word_current_modes_leave_after_25_s_and_the_reference_ten_lat
         line, begun_s = Line(c), c.clock.monotonic()
         # Every unit goes on, but nobody is Grid Master any more.
         for node in c.community.nodes.values():
-            node.role.read_only = "test"
+            node.role.reachable = frozenset
         for node in c.community.nodes.values():
             await node.role.step_down()
         await c.settle(20)
