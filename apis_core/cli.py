@@ -240,13 +240,21 @@ def deal_create(
     requester: Annotated[str | None, typer.Option(help="Who asked for it: FROM (default) or TO.")] = None,
     current_a: Annotated[float | None, typer.Option(help="Grid current; the policy's without it.")] = None,
     point_per_wh: Annotated[float | None, typer.Option(min=0, help="Price.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="Between simulated units: a stage that fails, such as failAfterWarmUp.")] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Make a deal by hand: the answer is the deal, or why there is none."""
     deal = _ask(
         url,
         lambda community: community.create_deal(
-            giver, taker, energy_wh, who=OPERATOR, requester=requester, current_a=current_a, point_per_wh=point_per_wh
+            giver,
+            taker,
+            energy_wh,
+            who=OPERATOR,
+            requester=requester,
+            current_a=current_a,
+            point_per_wh=point_per_wh,
+            faults=tuple(fault or ()),
         ),
     )
     console.print(screen.deals_table((deal,)))

@@ -7,7 +7,7 @@ import contextlib
 from datetime import datetime
 from typing import Any, Protocol
 
-from .model.deal import Deal
+from .model.deal import FAULTS, Deal
 from .model.errors import CommandRefusedError, ErrorReport
 from .model.modes import Command, OperationMode
 from .model.policy import Policy
@@ -50,8 +50,12 @@ class Community(Protocol):
         requester: str | None = None,
         current_a: float | None = None,
         point_per_wh: float | None = None,
+        faults: tuple[str, ...] = (),
     ) -> Deal:
-        """Make a deal that a person wants. Raises CommandRefusedError with the reason."""
+        """Make a deal that a person wants. Raises CommandRefusedError with the reason.
+
+        `faults`: stages that fail on purpose (model.deal.FAULTS), between simulated units only.
+        """
 
     async def stop_deal(self, deal_id: str, who: str) -> None:
         """End a deal in order. Raises CommandRefusedError if there is none."""
@@ -243,6 +247,7 @@ class LocalCommunity:
         requester: str | None = None,
         current_a: float | None = None,
         point_per_wh: float | None = None,
+        faults: tuple[str, ...] = (),
     ) -> Deal:
         """See Community."""
         if amount_wh <= 0:
@@ -251,9 +256,12 @@ class LocalCommunity:
             raise CommandRefusedError(f"current: found {current_a} A, expected more than 0")
         if point_per_wh is not None and point_per_wh < 0:
             raise CommandRefusedError(f"price: found {point_per_wh}, expected 0 or more")
+        unknown = set(faults) - set(FAULTS)
+        if unknown:
+            raise CommandRefusedError(f"fault {min(unknown)}: expected one of {', '.join(FAULTS)}")
         node = self._living_or(requester or giver)
         amperes = current_a if current_a is not None else node.settings.policy.deal_grid_current_a
-        deal = await node.mediator.create(giver, taker, amount_wh, amperes, requester or giver, point_per_wh, who)
+        deal = await node.mediator.create(giver, taker, amount_wh, amperes, requester or giver, point_per_wh, who, faults=faults)
         # Whoever asks next sees it.
         self._board.note(node.board.entry(deal.deal_id))
         return deal

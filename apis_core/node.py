@@ -94,7 +94,9 @@ class Node:
         self.controller.tell_leaving = self.tell_leaving
         self.sentry = Sentry(settings, self.controller, self.board, guard, clock, self.errors.report)
         self.user = User(settings, self.board, self.controller, clock, rng, self.unwilling)
-        self.mediator = Mediator(settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling)
+        self.mediator = Mediator(
+            settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling, simulated=driver.capabilities.simulated
+        )
         self.user.use(self.mediator)
         self.charter = Charter(settings, cluster, self.board, ledger, clock)
         self.charter.mode_of_converter = lambda: self.controller.converter.mode

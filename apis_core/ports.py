@@ -68,11 +68,12 @@ class Capabilities:
     """What comes with a driver.
 
     `dead_man`: who stops the converter when nobody commands it any more: the `device` itself, the `guard` (the driver's
-    writes are HTTP requests that it can send too), or `none`.
+    writes are HTTP requests that it can send too), or `none`. `simulated`: no real current flows, failures may be tried.
     """
 
     name: str
     dead_man: str = "none"
+    simulated: bool = False
 
 
 class Driver(Protocol):

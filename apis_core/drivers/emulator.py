@@ -40,7 +40,7 @@ class EmulatorDriver:
     @property
     def capabilities(self) -> Capabilities:
         """See Driver."""
-        return Capabilities("emulator", "guard")
+        return Capabilities("emulator", "guard", simulated=True)
 
     async def read(self) -> DeviceData:
         """See Driver."""

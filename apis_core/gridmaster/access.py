@@ -20,6 +20,7 @@ from ..unit.controller import energy_from_json
 from ..unit.settings import Settings
 from ..unit.subjects import COMMAND, READ, RECORD, SNAPSHOT
 from .contacts import Contacts
+from .trials import Trials
 
 _LOGGER = logging.getLogger(__name__)
 RECORD_TIMEOUT_S = 2.0
@@ -33,8 +34,17 @@ class DealGoneError(ApisError):
 class Access:
     """What one holding of the role sees and does; a new holder begins with a new one."""
 
-    def __init__(self, settings: Settings, cluster: Cluster, board: Board, clock: Clock, lease: Lease, guard: Guard | None = None) -> None:
-        """Nothing has been read yet. `guard`: what knows of converters whose unit is gone."""
+    def __init__(
+        self,
+        settings: Settings,
+        cluster: Cluster,
+        board: Board,
+        clock: Clock,
+        lease: Lease,
+        guard: Guard | None = None,
+        tell: Callable[[str], None] = _LOGGER.warning,
+    ) -> None:
+        """Nothing has been read yet. `guard`: what knows of converters whose unit is gone; `tell`: says aloud what people should know."""
         self._guard = guard
         self._known_off_s: dict[str, float] = {}
         self._silent_since_s: dict[str, float] = {}
@@ -51,6 +61,7 @@ class Access:
         self.changed_s = -math.inf
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
+        self.trials = Trials(tell)
         self.two_references_since_s: float | None = None
 
     @property

@@ -3,7 +3,7 @@
 import logging
 
 from ..model.converter import ConverterMode
-from ..model.deal import Deal, Mark
+from ..model.deal import Deal, Mark, Stage
 from ..model.errors import ApisError, DriverError
 from ..model.modes import CommandKind
 from ..rules import admission, compensation, interruptions
@@ -22,6 +22,10 @@ START = {
 
 class StepFailedError(ApisError):
     """A step did not work out; the deal is ended with this reason."""
+
+
+class HandOverFailedError(ApisError):
+    """The line's voltage was not moved; where it is now is found out before anything else happens."""
 
 
 class DangerError(ApisError):
@@ -59,8 +63,9 @@ async def activate(access: Access, deal: Deal) -> NotNow | Never | Deal:
         raise DangerError(plan.reason)
     if not isinstance(plan, Activation):
         return plan
-    await _switch_on(access, deal, plan)
-    return await _activated(access, deal, plan, line)
+    with access.trials.stage(deal, Stage.ACTIVATE):
+        await _switch_on(access, deal, plan)
+        return await _activated(access, deal, plan, line)
 
 
 def grants_refusal(access: Access, deal: Deal) -> str | None:
@@ -79,7 +84,10 @@ def grants_refusal(access: Access, deal: Deal) -> str | None:
 async def _switch_on(access: Access, deal: Deal, plan: Activation) -> None:
     reason = f"deal {deal.deal_id}"
     if plan.hand_over is not None:
-        await hand_over(access, plan.hand_over, reason, deal.deal_id)
+        try:
+            await hand_over(access, plan.hand_over, reason, deal.deal_id)
+        except ApisError as error:
+            raise HandOverFailedError(str(error)) from error
         return
     kind = CommandKind.CURRENT if plan.mode is None else START[plan.mode]
     if plan.mode is None and plan.current_a is None:
@@ -161,7 +169,8 @@ async def authorise(access: Access, deal: Deal) -> Deal | None:
     master, slave = deal.unit_on(line.master_side), deal.unit_on(line.master_side.opposite)
     _expect_rising(line, master, slave)
     try:
-        await access.command(master, CommandKind.AUTHORISE, f"deal {deal.deal_id}")
+        with access.trials.stage(deal, Stage.AUTHORISE):
+            await access.command(master, CommandKind.AUTHORISE, f"deal {deal.deal_id}")
     except ApisError as error:
         await access.command(master, CommandKind.WAIT, f"deal {deal.deal_id} is reset")
         mark = Mark(access.clock.now(), f"{master}: {error}")
@@ -184,8 +193,10 @@ async def warm_up(access: Access, deal: Deal) -> Deal:
     if line.mode(master) is ConverterMode.WAIT:
         raise StepFailedError(f"{master} is in wait before {slave} was switched on")
     if deal.warm_up_time is None:
-        deal = await _switch_on_slave(access, deal, line, slave)
-    await _compensate(access, deal)
+        with access.trials.stage(deal, Stage.WARM_UP):
+            deal = await _switch_on_slave(access, deal, line, slave)
+    with access.trials.stage(deal, Stage.COMPENSATE):
+        await _compensate(access, deal)
     await access.read_status(*deal.unit_ids)
     return await _started(access, deal)
 

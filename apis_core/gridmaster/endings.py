@@ -5,11 +5,11 @@ from collections.abc import Collection
 import logging
 
 from ..model.converter import Converter, ConverterMode
-from ..model.deal import Deal, Mark
+from ..model.deal import Deal, Mark, Stage
 from ..model.errors import ApisError
 from ..model.modes import CommandKind
 from ..rules import interruptions
-from ..rules.reference import Danger, Departure, plan_departure
+from ..rules.reference import Danger, Departure, Line, plan_departure
 from .access import Access
 from .hand_over import hand_over
 
@@ -57,10 +57,11 @@ async def let_go(access: Access, deal: Deal, unit_id: str) -> str | None:
     others = line.running_others(deal, unit_id)
     text = f"stop of deal {deal.deal_id}"
     try:
-        if others:
-            await access.command(unit_id, CommandKind.CURRENT, text, grid_current_a=line.current_for_others_a(deal, unit_id))
-        else:
-            await access.command(unit_id, CommandKind.WAIT, text)
+        with access.trials.stage(deal, Stage.STOP):
+            if others:
+                await access.command(unit_id, CommandKind.CURRENT, text, grid_current_a=line.current_for_others_a(deal, unit_id))
+            else:
+                await access.command(unit_id, CommandKind.WAIT, text)
     except ApisError as error:
         _LOGGER.warning("stop of deal %s: %s did not follow: %s", deal.deal_id, unit_id, error)
         return f"{unit_id} did not follow the stop: {error}"
@@ -96,6 +97,13 @@ async def depart(access: Access, deal: Deal) -> Deal:
     plan = plan_departure(deal, line)
     if isinstance(plan, Danger):
         raise ReferenceLostError(plan.reason)
+    with access.trials.stage(deal, Stage.DEACTIVATE):
+        failure = await _switch_off(access, deal, line, plan)
+    return await _ended(access, deal, plan, failure)
+
+
+async def _switch_off(access: Access, deal: Deal, line: Line, plan: Departure) -> str | None:
+    """The plan carried out; what a current mode did not follow, or None."""
     reason, failure = f"end of deal {deal.deal_id}", None
     if plan.hand_over is not None:
         await hand_over(access, plan.hand_over, reason)
@@ -108,7 +116,7 @@ async def depart(access: Access, deal: Deal) -> Deal:
             await access.command(plan.unit_id, kind, reason, grid_current_a=plan.current_a)
         except ApisError as error:
             failure = f"{plan.unit_id} did not follow the end: {error}"
-    return await _ended(access, deal, plan, failure)
+    return failure
 
 
 async def _ended(access: Access, deal: Deal, plan: Departure, failure: str | None) -> Deal:

@@ -70,7 +70,7 @@ async def finish(access: Access) -> None:
     line = access.line()
     holding = [unit for unit in (new, old) if unit not in silent and line.mode(unit) is ConverterMode.VOLTAGE_REFERENCE]
     if not holding:
-        if not silent:
+        if not any(access.may_be_on(unit) for unit in silent):
             await access.cluster.store.delete(KEY)
         return
     keeper, other = holding[0], old if holding[0] == new else new

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 import logging
 import math
+from typing import Any
 
 from ..model.converter import ConverterMode
 from ..model.deal import Deal, Side
@@ -52,6 +53,7 @@ class GridMaster:
         self._ramps: dict[str, tuple[float, float]] = {}
         self._due_s: dict[str, float] = {}
         self._held_s: dict[str, float] = {}
+        self._moves: dict[str, int] = {}
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
         self._clean_sets = 0
@@ -272,10 +274,18 @@ class GridMaster:
         access = self._access
         if access.board.alert is not None or deals_must_end(access.board.mode) or self._completion_is_near():
             return False
-        if self._leak_check_is_due():
+        if self._leak_check_is_due() or access.board.value(hand_over.KEY) is not None:
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
             return False
-        outcome = await beginnings.activate(access, deal)
+        try:
+            outcome = await beginnings.activate(access, deal)
+        except beginnings.HandOverFailedError as error:
+            # The deal has not begun, and whose fault it was need not be its own: once the voltage has its place it is tried again.
+            self._moves[deal.deal_id] = self._moves.get(deal.deal_id, 0) + 1
+            if self._moves[deal.deal_id] >= access.policy.reset_limit:
+                raise
+            self._warn_once(deal.deal_id, f"deal {deal.deal_id}: the voltage was not moved for it: {error}")
+            return True
         if isinstance(outcome, NotNow):
             _LOGGER.debug("deal %s waits: %s", deal.deal_id, outcome.reason)
             if outcome.is_held:
@@ -360,11 +370,15 @@ class GridMaster:
             return False
         if await self._access.dispose(deal):
             _LOGGER.info("deal %s ended with %.2f of %d Wh", deal.deal_id, deal.cumulate_amount_wh, deal.amount_wh)
-            for memory in (self._failed, self._told, self._ramps, self._due_s, self._held_s, self._access.contacts.complete_s):
+            for memory in self._memories():
                 memory.pop(deal.deal_id, None)
             return True
         self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
         return False
+
+    def _memories(self) -> tuple[dict[str, Any], ...]:
+        """Everything that is remembered by deal."""
+        return self._failed, self._told, self._ramps, self._due_s, self._held_s, self._moves, self._access.contacts.complete_s
 
     def _failed_step(self, deal: Deal, step: Step, reason: str) -> bool:
         """Remember why a deal cannot go on, so that it is ended in order at the next look; whether that is due at once."""
@@ -387,18 +401,21 @@ class GridMaster:
         """The leak check, on complete sets taken after the last change, a period apart, and never across a transition."""
         access = self._access
         deals = tuple(deal for deal in access.board.deals() if not deal.is_ended)
-        if any(deal.is_in_transition for deal in deals) or not any(deal.is_running for deal in deals):
+        in_transition = any(deal.is_in_transition for deal in deals) or access.board.value(hand_over.KEY) is not None
+        if in_transition or not any(deal.is_running for deal in deals):
             self._strikes, self._clean_sets = frozenset(), 0
             if not any(deal.is_running for deal in deals):
                 self._clean_s = access.clock.wall()
             return
         # A converter that was last seen on may still push into the line: without its word there is no check.
         possibly_on = {unit for unit in access.policy.member_unit_ids if access.may_be_on(unit)}
-        converters = access.fresh_converters(possibly_on | {unit for deal in deals if deal.is_active for unit in deal.unit_ids})
+        concerned = possibly_on | {unit for deal in deals if deal.is_active for unit in deal.unit_ids}
+        # Who has just left may have changed its current since it was last read.
+        converters = access.fresh_converters(concerned) if concerned <= access.members() else None
         period_s = access.clock.period(access.policy.data_acquisition_period_s)
         now_s = access.clock.monotonic()
         if converters is None:
-            silent = sorted(unit for unit in possibly_on if access.is_stale(unit))
+            silent = sorted(unit for unit in possibly_on if access.is_stale(unit) or unit not in access.members())
             if silent:
                 # Nothing can be proved until it answers: who waits for the proof would wait for ever.
                 self._clean_s = access.clock.wall()

@@ -137,7 +137,7 @@ class Role:
         """Work with the lease until it is lost or handed on."""
         unit_id = self._settings.unit_id
         _LOGGER.info("%s is Grid Master, epoch %d", unit_id, self._lease.epoch)
-        self.access = Access(self._settings, self._cluster, self._board, self._clock, self._lease, self._guard)
+        self.access = Access(self._settings, self._cluster, self._board, self._clock, self._lease, self._guard, self._tell)
         self.master = GridMaster(unit_id, self.access, self._report)
         self._work = work = asyncio.create_task(self.master.run(), name=f"grid master {unit_id}")
         try:
@@ -147,6 +147,9 @@ class Role:
             await asyncio.gather(work, return_exceptions=True)
             self.master = self.access = self._work = None
             _LOGGER.info("%s is no longer Grid Master", unit_id)
+
+    def _tell(self, message: str) -> None:
+        self._report(ErrorReport(self._settings.unit_id, Category.USER, Extent.GLOBAL, Level.WARN, message))
 
     async def _renew_while(self, work: asyncio.Task[None]) -> None:
         times = self._settings.policy.times

@@ -45,6 +45,20 @@ class Side(StrEnum):
         return 1 if self is Side.CHARGE else -1
 
 
+class Stage(StrEnum):
+    """The stages of a deal's life that can be made to fail, as the original's records name them."""
+
+    ACTIVATE = "Activate"
+    AUTHORISE = "Authorize"
+    WARM_UP = "WarmUp"
+    COMPENSATE = "Compensate"
+    STOP = "Stop"
+    DEACTIVATE = "Deactivate"
+
+
+FAULTS = tuple(f"fail{when}{stage}" for stage in Stage for when in ("Before", "After"))
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Something that went wrong with a deal, and when."""
@@ -161,6 +175,8 @@ class Deal:
     grants: tuple[Grant, ...] = ()
     energy: dict[str, SideEnergy] = field(default_factory=dict)
     epoch: int = 0
+    # Of FAULTS: what is to fail on purpose, between simulated units only.
+    faults: tuple[str, ...] = ()
 
     def side_of(self, unit_id: str) -> Side | None:
         """The side the unit is on, or None."""
@@ -251,6 +267,8 @@ class Deal:
         record["grants"] = [{"unitId": g.unit_id, "expires": format_time(g.expires, None)} for g in self.grants]
         record["energy"] = {unit_id: energy.to_json() for unit_id, energy in self.energy.items()}
         record["epoch"] = self.epoch
+        if self.faults:
+            record["testFeature"] = {"dcdc": dict.fromkeys(self.faults, True)}
         return record
 
     @classmethod
@@ -274,6 +292,8 @@ class Deal:
             values["is_master"] = bool(data.get("isMaster", False))
             values["cumulate_amount_wh"] = float(values["cumulate_amount_wh"] or 0.0)
             values["epoch"] = int(data.get("epoch", 0))
+            wanted = data.get("testFeature", {}).get("dcdc", {})
+            values["faults"] = tuple(fault for fault in FAULTS if wanted.get(fault))
             # A record made by hand may leave the two offers out: they were what was agreed then.
             for side in ("request", "accept"):
                 for name, agreed in (("amount_wh", "amount_wh"), ("grid_current_a", "grid_current_a")):

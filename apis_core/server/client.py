@@ -74,6 +74,7 @@ class RemoteCommunity:
         requester: str | None = None,
         current_a: float | None = None,
         point_per_wh: float | None = None,
+        faults: tuple[str, ...] = (),
     ) -> Deal:
         """See Community."""
         wish = {
@@ -84,6 +85,7 @@ class RemoteCommunity:
             "requester": requester,
             "currentA": current_a,
             "pointPerWh": point_per_wh,
+            "faults": list(faults),
         }
         return Deal.from_json(await self._ask("POST", "/deals", wish))
 

@@ -144,6 +144,7 @@ async def _create_deal(request: web.Request) -> web.Response:
         requester=data.get("requester"),
         current_a=None if data.get("currentA") is None else number(above=0)(data["currentA"]),
         point_per_wh=None if data.get("pointPerWh") is None else number(at_least=0)(data["pointPerWh"]),
+        faults=tuple(str(fault) for fault in data.get("faults", ())),
     )
     return _json(deal.to_json(), 201)
 

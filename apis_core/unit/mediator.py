@@ -47,8 +47,14 @@ class Mediator:
         rng: random.Random,
         standing: Callable[[], demand.Standing | Decline],
         willing: Callable[[OperationMode], str | None],
+        *,
+        simulated: bool = False,
     ) -> None:
-        """`standing`: the unit's position, or why it has none. `willing`: why the unit shares in no deal now, if so."""
+        """`standing`: the unit's position, or why it has none. `willing`: why the unit shares in no deal now, if so.
+
+        `simulated`: no real current flows here, so that failures may be tried.
+        """
+        self._simulated = simulated
         self._settings = settings
         self._cluster = cluster
         self._board = board
@@ -97,9 +103,20 @@ class Mediator:
         return deal
 
     async def create(
-        self, giver: str, taker: str, amount_wh: int, current_a: float, requester: str, point_per_wh: float | None, who: str
+        self,
+        giver: str,
+        taker: str,
+        amount_wh: int,
+        current_a: float,
+        requester: str,
+        point_per_wh: float | None,
+        who: str,
+        *,
+        faults: tuple[str, ...] = (),
     ) -> Deal:
         """Make a deal that a person wants. Its amount is not bound by the policy's steps.
+
+        `faults`: stages that fail on purpose, between simulated units only.
 
         Raises:
             CommandRefusedError: with the reason of whoever refuses.
@@ -121,6 +138,7 @@ class Mediator:
         deal = matching.make_deal(
             offers[0], offers[1], amount_wh, deal_id=self._new_id(), negotiation_id=self._new_id(), create_time=self._clock.now()
         )
+        deal = deal.changed(faults=faults)
         try:
             grants, voltages = await self._grants(deal, (requester, accepter))
         except ApisError as error:
@@ -273,6 +291,8 @@ class Mediator:
         held = self._reservations.get(deal.negotiation_id)
         if message.get("wish"):
             reason = self._refuses_wish(direction, deal.grid_current_a, deal.amount_wh)
+            if deal.faults and not self._simulated:
+                reason = "failures are tried on simulated units only"
         else:
             reason = self._willing(OperationMode.AUTONOMOUS) or self._differs(held, direction, deal)
         if reason is not None:

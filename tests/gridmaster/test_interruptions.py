@@ -41,7 +41,7 @@ async def deal(c: VirtualCommunity, giver: str, taker: str, wh: int) -> None:
     await c.community.create_deal(giver, taker, wh, who="test", requester=taker)
 
 
-STEPS = {
+STEPS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "will_hand_over": ("old", lambda path: "voltage/" in path and "drg=0.039" in path),
     "will_take_over": ("new", lambda path: "mode=0x0014" in path and "drg=0.039" in path),
     "did_hand_over": ("old", lambda path: "mode=0x00" in path and "drg=0.039" not in path),
