@@ -138,8 +138,9 @@ class Node:
             return "the unit had an error a moment ago"
         if self.board.alert is not None:
             return f"no new deals now: {self.board.alert.get('reason')}"
-        if self.cluster.store.trouble:
-            return f"what is agreed could not be kept: {self.cluster.store.trouble}"
+        trouble = self.cluster.store.trouble or self.ledger.trouble
+        if trouble:
+            return f"what is agreed could not be kept: {trouble}"
         return None
 
     async def start(self) -> None:

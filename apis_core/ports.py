@@ -274,6 +274,10 @@ class Lease(Protocol):
 class Ledger(Protocol):
     """What happened to one unit and must not be lost. Whatever returns is durable."""
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing could be written last time; empty if it could."""
+
     async def record_deal(self, deal: Deal, account: Json | None = None) -> None:
         """A deal's present record, its transitions so far, both sides' energy, and (if given) the unit's account."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apis_core.model.errors import Category, ErrorReport, Extent, Level
+from apis_core.model.errors import Category, CommandRefusedError, ErrorReport, Extent, Level
 from apis_core.model.modes import OperationMode
 from tests.builders import VirtualCommunity, a_policy, in_virtual_time
 from tests.test_failures import CHARGES, Line, all_in_wait, ended, two_deals
@@ -59,5 +59,36 @@ def test_what_follows_an_error(extent: Extent, category: Category, level: Level)
         await c.settle(40)
         again = await create(c, "E001", "E003", 5)
         assert (await ended(c))[again.deal_id].is_completed
+
+    in_virtual_time(story, CHARGES, a_policy())
+
+
+def test_a_ledger_that_takes_nothing_ends_the_units_sharing_until_it_does() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await two_deals(c)
+        line = Line(c)
+        with c.database._engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        end_s = c.clock.monotonic() + 1800
+        while not c.database.trouble:
+            assert c.clock.monotonic() < end_s
+            await c.settle(1)
+        assert "full" in c.database.trouble
+        await c.settle(120)
+        assert all_in_wait(c)
+        assert line.longest_unheld_s == 0
+        said = [event.message for event in c.community.events if event.kind == "error" and "full" in event.message]
+        assert len(said) <= 2 * len(CHARGES), said
+        with pytest.raises(CommandRefusedError, match="could not be kept: database or disk is full"):
+            await create(c, "E002", "E003", 5)
+        with c.database._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+        await ended(c)
+        assert c.database.trouble == ""
+        await c.settle(40)
+        again = await create(c, "E002", "E003", 5)
+        assert (await ended(c))[again.deal_id].is_completed
+        line.task.cancel()
 
     in_virtual_time(story, CHARGES, a_policy())

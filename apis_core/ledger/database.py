@@ -18,6 +18,8 @@ from ..rules.lifecycle import state as state_of
 from . import schema
 
 READINGS_BATCH = 60
+# A day of two units that are read each five seconds, while the disk takes nothing.
+READINGS_KEPT = 40_000
 
 
 def sqlite_url(path: Path) -> str:
@@ -49,6 +51,7 @@ class LedgerDatabase:
         tables = (schema.deals, schema.transitions, schema.energy, schema.states)
         self._upserts = {table.name: self._upsert_statement(table) for table in tables}
         self._readings: list[dict[str, Any]] = []
+        self.trouble = ""
 
     @staticmethod
     def _connect_args(url: str) -> dict[str, Any]:
@@ -81,15 +84,21 @@ class LedgerDatabase:
                 "battery_power_w": meter.battery_power_w,
             }
         )
-        if len(self._readings) >= READINGS_BATCH:
+        if len(self._readings) >= READINGS_BATCH or self.trouble:
+            # While nothing can be written, each reading is a try.
             self.flush()
 
     def flush(self) -> None:
-        """Write the readings that are kept back."""
+        """Write the readings that are kept back; what cannot be written is kept for the next try, the newest of it."""
         rows, self._readings = self._readings, []
-        if rows:
+        if not rows:
+            return
+        try:
             with self._begin() as connection:
                 connection.execute(sa.insert(schema.readings), rows)
+        except LedgerError:
+            self._readings = rows[-READINGS_KEPT:]
+            raise
 
     def record_error(self, unit_id: str, report: ErrorReport, time: datetime) -> None:
         """An error as a unit saw it."""
@@ -178,7 +187,10 @@ class LedgerDatabase:
         self._engine.dispose()
 
     def _begin(self) -> _Transaction:
-        return _Transaction(self._engine)
+        return _Transaction(self._engine, self._note)
+
+    def _note(self, trouble: str) -> None:
+        self.trouble = trouble
 
     def _set_state(self, connection: sa.Connection, unit_id: str, key: str, value: Mapping[str, Any]) -> None:
         self._upsert(connection, schema.states, [{"unit_id": unit_id, "key": key, "value": orjson.dumps(value).decode()}])
@@ -212,22 +224,31 @@ def _insert_of(dialect: str) -> Callable[[sa.Table], Any]:
 class _Transaction:
     """One transaction whose failures are ours."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, tell: Callable[[str], None]) -> None:
+        """`tell` gets what went wrong, or an empty text if it is on disk."""
         self._context = engine.begin()
+        self._tell = tell
 
     def __enter__(self) -> sa.Connection:
         try:
             return self._context.__enter__()
         except sa.exc.SQLAlchemyError as error:
-            raise LedgerError(f"ledger: {error}") from error
+            raise self._failed(error) from error
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             self._context.__exit__(kind, error, trace)
         except sa.exc.SQLAlchemyError as failure:
-            raise LedgerError(f"ledger: {failure}") from failure
+            raise self._failed(failure) from failure
         if isinstance(error, sa.exc.SQLAlchemyError):
-            raise LedgerError(f"ledger: {error}") from error
+            raise self._failed(error) from error
+        if error is None:
+            self._tell("")
+
+    def _failed(self, error: sa.exc.SQLAlchemyError) -> LedgerError:
+        text = str(getattr(error, "orig", None) or error)
+        self._tell(text)
+        return LedgerError(f"ledger: {text}")
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:

@@ -46,6 +46,11 @@ class UnitLedger:
         self._database = writer.database
         self._unit_id = unit_id
 
+    @property
+    def trouble(self) -> str:
+        """See Ledger."""
+        return self._database.trouble
+
     async def record_deal(self, deal: Deal, account: Json | None = None) -> None:
         """See Ledger."""
         await self._writer.run(lambda: self._database.record_deal(self._unit_id, deal, account))

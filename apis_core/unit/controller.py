@@ -93,6 +93,7 @@ class Controller:
         self._kept_s = float("-inf")
         self.changed = asyncio.Event()
         self.released: dict[str, str] = {}
+        self._ledger_failed = False
         self.reading: Reading | None = None
         self.account = energy.Account()
         self.highest_epoch = 0
@@ -207,9 +208,12 @@ class Controller:
         try:
             await self._ledger.record_reading(reading)
             await self._keep_account()
+            self._ledger_failed = False
         except LedgerError as error:
-            # The reading counts all the same; that it cannot be kept ends the unit's sharing.
-            self._report(ErrorReport(self._settings.unit_id, Category.FRAMEWORK, Extent.LOCAL, Level.ERROR, str(error)))
+            # The reading counts all the same; that it cannot be kept ends the unit's sharing. Said once until it can.
+            if not self._ledger_failed:
+                self._report(ErrorReport(self._settings.unit_id, Category.FRAMEWORK, Extent.LOCAL, Level.ERROR, str(error)))
+            self._ledger_failed = True
         if hard is not None and reading.converter.mode is not ConverterMode.WAIT:
             if reading.converter.mode is ConverterMode.VOLTAGE_REFERENCE:
                 await self.tell_leaving()
