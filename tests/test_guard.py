@@ -229,23 +229,24 @@ def reference_and_currents(port: int, units: tuple[str, ...]) -> tuple[list[str]
     return [u for u, m in modes.items() if m == REFERENCE_CODE], [u for u, m in modes.items() if m not in (WAIT, REFERENCE_CODE)]
 
 
-@pytest.mark.parametrize("how", ["kill", "term and kill"])
-async def test_a_node_that_is_killed_leaves_a_safe_line_and_takes_its_deals_up_again(tmp_path: Path, how: str) -> None:
-    units = ("E001", "E002", "E003", "E004")
-    with emulator(4, 4) as port:
+@pytest.mark.parametrize(("how", "count"), [("kill", 20), ("term and kill", 8)])
+async def test_a_node_that_is_killed_leaves_a_safe_line_and_takes_its_deals_up_again(tmp_path: Path, how: str, count: int) -> None:
+    units = tuple(f"E{i:03}" for i in range(1, count + 1))
+    with emulator(count, 4) as port:
         configs, endpoint, data = folders(tmp_path, port, units), a_port(), tmp_path / "data"
         url = ("--url", f"http://127.0.0.1:{endpoint}")
         with a_node(configs, data, endpoint) as node:
             await asyncio.to_thread(apis, "mode", "global", "heteronomous", *url)
-            made = await asyncio.to_thread(apis, "deal", "create", "E002", "E003", "--energy-wh", "8", *url)
-            assert made.returncode == 0, made.stderr
+            for pair in (("E002", "E003"), ("E004", "E005")):
+                made = await asyncio.to_thread(apis, "deal", "create", *pair, "--energy-wh", "8", *url)
+                assert made.returncode == 0, made.stderr
             begun_s = time.monotonic()
-            while not await asyncio.to_thread(_counted_wh, *url):
+            while not all(deal.get("cumulateAmountWh", 0) for deal in await asyncio.to_thread(_deals, *url)):
                 assert time.monotonic() - begun_s < 90
                 await asyncio.sleep(0.5)
             await asyncio.sleep(4)
             ((holder,), currents) = reference_and_currents(port, units)
-            assert currents
+            assert len(currents) == 3
             before_wh = await asyncio.to_thread(_counted_wh, *url)
             if how == "kill":
                 os.kill(node.pid, signal.SIGKILL)
@@ -263,16 +264,17 @@ async def test_a_node_that_is_killed_leaves_a_safe_line_and_takes_its_deals_up_a
         await asyncio.sleep(2)
         with a_node(configs, data, endpoint):
             begun_s = time.monotonic()
-            deal: dict[str, Any] = {}
-            while "deactivateDateTime" not in deal and "abortDateTime" not in deal:
+            deals = await asyncio.to_thread(_deals, *url)
+            while not all("deactivateDateTime" in deal or "abortDateTime" in deal for deal in deals):
                 assert time.monotonic() - begun_s < 300
                 await asyncio.sleep(1)
-                deal = (await asyncio.to_thread(_deals, *url))[0]
-            assert "abortDateTime" not in deal, deal
-            assert 8 <= deal["cumulateAmountWh"] < 8.4
-            assert deal["cumulateAmountWh"] > before_wh
-            assert len(deal["interruption"]) == 1
-            assert deal["energy"]["E003"]["estimatedWh"] > 0
+                deals = await asyncio.to_thread(_deals, *url)
+            assert sum(deal["cumulateAmountWh"] for deal in deals) > before_wh
+            for deal in deals:
+                assert "abortDateTime" not in deal, deal
+                assert 8 <= deal["cumulateAmountWh"] < 8.6
+                assert len(deal["interruption"]) == 1
+                assert deal["energy"][deal["chargeUnitId"]]["estimatedWh"] > 0
 
 
 async def test_a_node_that_stood_still_finds_its_converters_off_and_goes_on(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from apis_core.ledger import schema
 from apis_core.ledger.database import sqlite_url
 from apis_core.model.deal import Deal
 from tests.builders import scenario_json
-from tests.model.test_files import CONFIG, change, write
+from tests.model.test_files import CONFIG, a_policy_file, change, write
 
 APIS = [sys.executable, "-m", "apis_core"]
 ROOT = Path(__file__).parents[1]
@@ -86,7 +86,8 @@ def folders(tmp_path: Path, port: int, units: tuple[str, ...] = ("E001", "E002",
         config: dict[str, Any] = {**CONFIG, "unitId": unit, "unitName": unit, "communityId": str(tmp_path), "timeZone": "Asia/Tokyo"}
         config["stateFileFormat"] = str(folder / "state-%s")
         config["dealLogDirFormat"] = f"'{folder}/dealLog/'uuuu'/'MM'/'dd"
-        write(folder, files={"config": change(config, "connection/emulator/port", port)})
+        policy = a_policy_file(max(4, len(units)))
+        write(folder, files={"config": change(config, "connection/emulator/port", port), "policy": policy})
         found.append(folder)
     return found
 

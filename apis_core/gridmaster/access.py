@@ -276,7 +276,7 @@ class Access:
             reading = self.readings.get(unit_id)
             if reading is None or reading.converter.meter.grid_current_a is None:
                 return None
-            if self.is_stale(unit_id) or reading.monotonic_s < self.changed_s:
+            if self.is_stale(unit_id) or reading.monotonic_s <= self.changed_s:
                 return None
             found[unit_id] = reading.converter
         return found

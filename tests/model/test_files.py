@@ -38,9 +38,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def a_policy_file() -> dict[str, Any]:
+def a_policy_file(members: int = 4) -> dict[str, Any]:
     """As existing installations have it: every key, with the placeholders for a topology that is off."""
-    data = a_policy().to_json()
+    data = a_policy(members).to_json()
     topology = {"enabled": False, "branchIds": [], "branchAssociation": {"": ""}, "branchCurrentCapacityA": {"": ""}}
     data["safety"]["gridTopologyBasedEvaluation"] = topology
     data["heloPeriodMsec"] = 5000
