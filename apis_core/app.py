@@ -44,7 +44,7 @@ from .unit.settings import Settings
 
 if TYPE_CHECKING:
     # The emulator brings numpy; a node that only drives devices never loads it.
-    from .emulator.server import World
+    from .emulator.world import World
 
 _LOGGER = logging.getLogger(__name__)
 FOLLOW_PERIOD_S = 10.0
@@ -192,6 +192,7 @@ async def open_community(
                 )
             community = LocalCommunity(tuple(nodes), clock)
             _look_who_is_missing(nodes)
+            community.guard = guards.scope
             if isinstance(guards, GuardProcess):
                 guards.on_leaving = community.reference_leaves
             stamps = {path: _stamp(path) for setup in setups if setup.files is not None for path in _files(setup)}
@@ -380,8 +381,10 @@ async def open_emulator(options: EmulatorOptions) -> AsyncIterator[tuple[World, 
 
     """
     from .emulator import server
-    from .emulator.engine import Engine, House
+    from .emulator.engine import Engine
+    from .emulator.houses import House
     from .emulator.profiles import bundled, with_files
+    from .emulator.world import World
 
     if not math.isfinite(options.acceleration):
         raise ConfigError((Problem("acceleration", str(options.acceleration), "a finite number"),))
@@ -396,7 +399,7 @@ async def open_emulator(options: EmulatorOptions) -> AsyncIterator[tuple[World, 
         for i in range(options.units)
     )
     engine = Engine(houses, with_files(bundled(), options.load, options.solar), options.start)
-    world = server.World(engine, asyncio.get_running_loop().time, options.acceleration)
+    world = World(engine, asyncio.get_running_loop().time, options.acceleration)
     runner = await server.serve(world, options.host, options.port)
     ticking = asyncio.create_task(world.run())
     try:

@@ -1,7 +1,7 @@
 """The one interface that every face uses: the command line, the server, Home Assistant."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 import contextlib
 from datetime import datetime
@@ -95,6 +95,7 @@ class LocalCommunity:
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self.grid_master_changes = 0
         self.dead: set[str] = set()
+        self.guard = ""
         self.reloaded = asyncio.Event()
         self._board = Board(nodes[0].cluster.store, lambda: nodes[0].settings.policy.operation_mode)
         self._subscribers: list[asyncio.Queue[Event]] = []
@@ -200,6 +201,8 @@ class LocalCommunity:
             grid_master=master.unit_id if master is not None else None,
             epoch=max((node.controller.highest_epoch for node in self.nodes.values()), default=0),
             alert=str(alert.get("reason")) if alert is not None else None,
+            guard=self.guard,
+            dropped=dict(sum((Counter(node.cluster.dropped) for node in self.nodes.values()), Counter())),
         )
 
     async def subscribe(self) -> AsyncIterator[Event]:

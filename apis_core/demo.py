@@ -18,7 +18,7 @@ from .model.policy import Policy
 from .model.scenario import Scenario
 
 if TYPE_CHECKING:
-    from .emulator.server import World
+    from .emulator.world import World
 
 # A summer morning: the sun is rising, some batteries are nearly full, others nearly empty.
 START = datetime(2020, 6, 15, 9)  # noqa: DTZ001 - the emulated houses' local time
@@ -153,7 +153,9 @@ async def _cut(fault: Fault, community: LocalCommunity, world: World) -> None:
     if unit_id == "master":
         unit_id = community.snapshot_now().grid_master or next(iter(community.nodes))
     if fault.kind == "driver":
-        world.silent.add(unit_id)
+        from .emulator.faults import UnitFault
+
+        world.set_fault(unit_id, UnitFault(silent=True))
     elif unit_id not in community.dead:
         await community.kill_unit(unit_id)
 

@@ -134,13 +134,13 @@ class Node:
             return f"{self.unit_id} is not a member of the community"
         if self.mode not in modes:
             return f"the unit's mode is {self.mode}"
+        trouble = self.cluster.store.trouble or self.ledger.trouble
+        if trouble:
+            return f"what is agreed could not be kept: {trouble}"
         if self.errors.has_errors(self.settings.policy.error_sustaining_s):
             return "the unit had an error a moment ago"
         if self.board.alert is not None:
             return f"no new deals now: {self.board.alert.get('reason')}"
-        trouble = self.cluster.store.trouble or self.ledger.trouble
-        if trouble:
-            return f"what is agreed could not be kept: {trouble}"
         return None
 
     async def start(self) -> None:

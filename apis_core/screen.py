@@ -30,6 +30,10 @@ def units_table(snapshot: Snapshot) -> Table:
     table.add_column("role")
     for unit in snapshot.units:
         table.add_row(*_unit_row(unit))
+    notes = [f"if this process ends: {snapshot.guard}"] if snapshot.guard else []
+    notes += [f"dropped messages: {', '.join(f'{n} {kind}' for kind, n in sorted(snapshot.dropped.items()))}"] if snapshot.dropped else []
+    notes += [f"no new deals: {snapshot.alert}"] if snapshot.alert else []
+    table.caption, table.caption_justify = "\n".join(notes) or None, "left"
     return table
 
 

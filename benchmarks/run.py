@@ -24,9 +24,10 @@ from apis_core.cluster.embedded import EmbeddedHub
 from apis_core.community import LocalCommunity
 from apis_core.demo import hardware, policy_for, scenario
 from apis_core.drivers.emulator import EmulatorDriver
-from apis_core.emulator.engine import Engine, House
+from apis_core.emulator.engine import Engine, Site
+from apis_core.emulator.houses import House
 from apis_core.emulator.profiles import bundled
-from apis_core.emulator.server import World
+from apis_core.emulator.world import World
 from apis_core.guard.client import socket_path
 from apis_core.ledger.database import LedgerDatabase, sqlite_url
 from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger
@@ -48,7 +49,7 @@ class Bench:
         self.device_s = 0.0
         houses = tuple(House(f"E{i + 1:03}", i, state_of_charge_pct=95.0 if i % 2 == 0 else 45.0) for i in range(units))
         loop = asyncio.get_running_loop()
-        self.world = World(Engine(houses, bundled(), datetime(2020, 6, 1, 12), ramp_s=1e-6), loop.time)  # noqa: DTZ001
+        self.world = World(Engine(houses, bundled(), datetime(2020, 6, 1, 12), Site(ramp_s=0.0)), loop.time)  # noqa: DTZ001
         self.writer = LedgerWriter(LedgerDatabase(sqlite_url(folder / "bench.sqlite")), threaded=True)
         hub, nodes = EmbeddedHub(), []
         for i, unit in enumerate(policy.member_unit_ids):

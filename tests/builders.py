@@ -14,9 +14,10 @@ from apis_core.clock import VirtualClock, run_virtual
 from apis_core.cluster.embedded import EmbeddedHub
 from apis_core.community import LocalCommunity
 from apis_core.drivers.emulator import EmulatorDriver
-from apis_core.emulator.engine import MODES, Engine, House
+from apis_core.emulator.engine import MODES, Engine
+from apis_core.emulator.houses import House
 from apis_core.emulator.profiles import Profiles, Series
-from apis_core.emulator.server import World
+from apis_core.emulator.world import World
 from apis_core.guard.memory import MemoryGuard, MemoryUnitGuard
 from apis_core.ledger.database import LedgerDatabase
 from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger

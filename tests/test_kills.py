@@ -1,6 +1,7 @@
 """Ends at random moments, in virtual time: the line stays safe, no energy is lost or counted twice, nobody is stuck."""
 
 import contextlib
+import os
 import random
 
 import pytest
@@ -11,7 +12,8 @@ from tests.test_failures import Line, all_in_wait
 from tests.test_stories import create, steer
 
 CHARGES = {"E001": 60.0, "E002": 80.0, "E003": 50.0, "E004": 50.0}
-ROUNDS, KILLS_A_ROUND = 40, 5
+# More of them in the long runs of the night.
+ROUNDS, KILLS_A_ROUND = int(os.environ.get("APIS_KILL_ROUNDS", "40")), 5
 
 
 def told_wh(c: VirtualCommunity, unit: str) -> float:

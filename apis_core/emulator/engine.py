@@ -1,37 +1,26 @@
 """The physics: N houses (PV, load, UPS, battery, converter) on one DC line, in arrays (hardware reference 1.6 to 1.8).
 
 Energy is exact: nothing is rounded in the state, time advances in steps of at most `STEP_S`, and a command takes effect
-at the very moment it arrives. Currents always sum to zero: the voltage reference carries what the others leave over, and
-two references in a hand-over share it.
+at the very moment it arrives.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
+from enum import IntFlag
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.converter import ConverterMode
+from . import line
+from .houses import LOSS_NAMES, House, Triggers
+from .line import Array, Mask, Ramp
 from .profiles import WEEK_H, Profiles
-
-type Array = NDArray[np.float64]
 
 STEP_S = 10.0
 BATTERY_VOLTAGE_V = 48.0
 RAMP_S = 120.0
-# A live line follows small raises at once, as the original does at its default acceleration: 12 steps from 0 V, the first
-# at once, so anything below two of them.
-IMMEDIATE_RAISE_RATIO = 2 / 12
-
-# Loss constants of the original [W], [W/W].
-SYSTEM_LOSS_W = 17.5
-WAIT_LOSS_W, CHARGE_LOSS_W, DISCHARGE_LOSS_W = 4.5, 71.0, 55.0
-UPS_BATTERY_LOSS_W, UPS_BATTERY_LOSS_RATIO = 129.0, 0.140
-UPS_BYPASS_LOSS_W, UPS_BYPASS_LOSS_RATIO = 67.0, 0.033
-TRANSFORMER_LOSS_W, TRANSFORMER_LOSS_RATIO = 57.0, 0.027
-AC_CHARGE_LOSS_W, AC_CHARGE_W = 10.0, 150.0
-# UPS hysteresis [% of the battery]: to bypass, back to battery, mains charging on, off.
-BYPASS_ON_PCT, BYPASS_OFF_PCT, AC_ON_PCT, AC_OFF_PCT = 30.0, 35.0, 20.0, 25.0
 
 WAIT, CHARGE, DISCHARGE, REFERENCE = range(4)
 MODE_INDEX = {
@@ -41,71 +30,162 @@ MODE_INDEX = {
     ConverterMode.VOLTAGE_REFERENCE: REFERENCE,
 }
 MODES = tuple(MODE_INDEX)
-_LOSS_W = np.array([WAIT_LOSS_W, CHARGE_LOSS_W, DISCHARGE_LOSS_W, DISCHARGE_LOSS_W])
+# In the order of the modes above: where a converter's loss stands among the houses' losses.
+_MODE_LOSS = np.array([LOSS_NAMES.index(name) for name in ("wait_w", "charge_w", "discharge_w", "discharge_w")])
+
+
+class Alarm(IntFlag):
+    """Why a converter does less than it was told, or nothing. From HEAVY on it has gone to wait until it is told to wait."""
+
+    NONE = 0
+    CURRENT_LIMIT = 1
+    BATTERY_EMPTY = 2
+    BATTERY_FULL = 4
+    PERMISSION = 8
+    LINE_OVER_VOLTAGE = 16
+    LINE_UNDER_VOLTAGE = 32
+    BATTERY_CURRENT = 64
+    BATTERY_OVER_VOLTAGE = 128
+    BATTERY_UNDER_VOLTAGE = 256
+    INJECTED = 512
+
+
+HEAVY = int(
+    Alarm.LINE_OVER_VOLTAGE
+    | Alarm.LINE_UNDER_VOLTAGE
+    | Alarm.BATTERY_CURRENT
+    | Alarm.BATTERY_OVER_VOLTAGE
+    | Alarm.BATTERY_UNDER_VOLTAGE
+    | Alarm.INJECTED
+)
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """One house of the emulation. `household` counts through the profiles and beyond them."""
+class Site:
+    """What holds for all houses: the line's ramp from 0 V [s] and its resistance per house [Ohm], the UPS's triggers.
 
-    unit_id: str
-    household: int
-    state_of_charge_pct: float = 50.0
-    battery_wh: float = 4800.0
-    solar_kw: float = 4.0
-    load_scale: float = 1.0
+    `droop`: whether a reference's droop lowers its voltage with the current it gives; without it droop is only stored.
+    """
+
+    ramp_s: float = RAMP_S
+    line_resistance_ohm: float = 0.0
+    droop: bool = False
+    triggers: Triggers = field(default_factory=Triggers)
 
 
-@dataclass(slots=True)
-class _Ramp:
-    start_s: float
-    start_v: float
-    target_v: float
-    end_s: float
-
-    def voltage_v(self, now_s: float) -> float:
-        return self.start_v + (self.target_v - self.start_v) * (now_s - self.start_s) / (self.end_s - self.start_s)
+_PER_UNIT = (
+    "capacity_wh", "energy_wh", "mode", "target_voltage_v", "droop_ratio", "current_limit_a", "grid_current_a", "unit_voltage_v",
+    "bypass", "ac_charging", "solar_w", "load_w", "mains_w", "flow_w", "wasted_wh", "battery_integral_wh", "grid_integral_wh",
+    "battery_voltage_v", "current_max_a", "permission", "alarm", "stuck", "no_ramp",
+    "_load_rows", "_solar_rows", "_shift_s", "_load_scale", "_solar_scale", "_losses", "_thresholds",
+)  # fmt: skip
 
 
 class Engine:
     """The emulated world. Its clock is `elapsed_s` since `start` (local time of the houses)."""
 
-    def __init__(self, houses: tuple[House, ...], profiles: Profiles, start: datetime, ramp_s: float = RAMP_S) -> None:
-        """Everything in wait, the line dead. `ramp_s`: how long the line takes from 0 V to any target [s]."""
+    def __init__(self, houses: tuple[House, ...], profiles: Profiles, start: datetime, site: Site | None = None) -> None:
+        """Everything in wait, the line dead."""
         self.start = start
         self.elapsed_s = 0.0
-        self.unit_ids = [house.unit_id for house in houses]
-        self.index = {unit_id: i for i, unit_id in enumerate(self.unit_ids)}
+        self.site = site or Site()
+        self.houses: list[House] = []
+        self.unit_ids: list[str] = []
+        self.index: dict[str, int] = {}
         self._profiles = profiles
-        self._ramp_s = ramp_s
         self._year_s = (start - start.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)).total_seconds()
-        household = np.array([house.household for house in houses], dtype=np.intp)
-        self._load_rows = household % profiles.house_count
-        self._solar_rows = household % profiles.solar.values_w.shape[0]
-        self._shift_s: Array = np.asarray(household // profiles.house_count * WEEK_H * 3600, dtype=np.float64)
-        self._load_scale = np.array([house.load_scale for house in houses])
-        kilowatts = np.array([house.solar_kw for house in houses])
-        self._solar_scale = kilowatts if profiles.solar_per_kw else np.ones(len(houses))
-        self.capacity_wh: Array = np.array([house.battery_wh for house in houses])
-        self.energy_wh: Array = self.capacity_wh * np.array([house.state_of_charge_pct for house in houses]) / 100
-        count = len(houses)
-        self.mode = np.zeros(count, dtype=np.intp)
-        self.target_voltage_v: Array = np.full(count, 350.0)
-        self.droop_ratio: Array = np.zeros(count)
-        self.current_limit_a: Array = np.zeros(count)
-        self.grid_current_a: Array = np.zeros(count)
         self.line_voltage_v = 0.0
-        self._ramp: _Ramp | None = None
-        self.bypass = np.zeros(count, dtype=bool)
-        self.ac_charging = np.zeros(count, dtype=bool)
-        self.solar_w: Array = np.zeros(count)
-        self.load_w: Array = np.zeros(count)
-        self.mains_w: Array = np.zeros(count)
-        self.flow_w: Array = np.zeros(count)
-        self.wasted_wh: Array = np.zeros(count)
-        # Integrals since the start, for whoever checks a ledger against the physics [Wh], signed as power is.
-        self.battery_integral_wh: Array = np.zeros(count)
-        self.grid_integral_wh: Array = np.zeros(count)
+        self.leak_a = 0.0
+        self._dip: tuple[float, float] = (1.0, 0.0)
+        self._ramp: Ramp | None = None
+        for name, values in self._arrays(houses).items():
+            setattr(self, name, values)
+        self._listed(houses)
+        self._houses_now()
+
+    # Set in one go by `_arrays`; see there.
+    capacity_wh: Array
+    energy_wh: Array
+    mode: NDArray[np.intp]
+    target_voltage_v: Array
+    droop_ratio: Array
+    current_limit_a: Array
+    grid_current_a: Array
+    unit_voltage_v: Array
+    bypass: Mask
+    ac_charging: Mask
+    solar_w: Array
+    load_w: Array
+    mains_w: Array
+    flow_w: Array
+    wasted_wh: Array
+    battery_integral_wh: Array
+    grid_integral_wh: Array
+    battery_voltage_v: Array
+    current_max_a: Array
+    permission: NDArray[np.intp]
+    alarm: NDArray[np.intp]
+    stuck: Mask
+    no_ramp: Mask
+    _load_rows: NDArray[np.intp]
+    _solar_rows: NDArray[np.intp]
+    _shift_s: Array
+    _load_scale: Array
+    _solar_scale: Array
+    _losses: Array
+    _thresholds: Array
+
+    def _arrays(self, houses: tuple[House, ...]) -> dict[str, NDArray[Any]]:
+        """The state of new houses: one row each."""
+        count, profiles = len(houses), self._profiles
+        household = np.array([house.household for house in houses], dtype=np.intp)
+        capacity_wh = np.array([house.battery_wh for house in houses], dtype=np.float64)
+        zeros = {name: np.zeros(count) for name in _PER_UNIT}
+        return zeros | {
+            "capacity_wh": capacity_wh,
+            "energy_wh": capacity_wh * np.array([house.state_of_charge_pct for house in houses], dtype=np.float64) / 100,
+            "mode": np.zeros(count, dtype=np.intp),
+            "target_voltage_v": np.full(count, 350.0),
+            "bypass": np.zeros(count, dtype=bool),
+            "ac_charging": np.zeros(count, dtype=bool),
+            "stuck": np.zeros(count, dtype=bool),
+            "no_ramp": np.zeros(count, dtype=bool),
+            "alarm": np.zeros(count, dtype=np.intp),
+            "battery_voltage_v": np.array([house.battery_voltage_v for house in houses], dtype=np.float64),
+            "current_max_a": np.array([house.grid_current_max_a for house in houses], dtype=np.float64),
+            "permission": np.array([3 if house.permission is None else house.permission for house in houses], dtype=np.intp),
+            "_load_rows": household % profiles.house_count,
+            "_solar_rows": household % profiles.solar.values_w.shape[0],
+            "_shift_s": (household // profiles.house_count * WEEK_H * 3600).astype(np.float64),
+            "_load_scale": np.array([house.load_scale for house in houses], dtype=np.float64),
+            "_solar_scale": np.array([house.solar_kw if profiles.solar_per_kw else 1.0 for house in houses], dtype=np.float64),
+            "_losses": np.array([astuple(house.losses) for house in houses], dtype=np.float64).reshape(count, len(LOSS_NAMES)),
+            "_thresholds": np.array([_thresholds(house) for house in houses], dtype=np.float64).reshape(count, 5),
+        }
+
+    def _listed(self, houses: tuple[House, ...]) -> None:
+        self.houses += houses
+        self.unit_ids = [house.unit_id for house in self.houses]
+        self.index = {unit_id: i for i, unit_id in enumerate(self.unit_ids)}
+
+    def add(self, house: House) -> None:
+        """One more house, in wait. Raises ValueError if its id is taken."""
+        if house.unit_id in self.index:
+            raise ValueError(f"unit {house.unit_id} is there already")
+        for name, values in self._arrays((house,)).items():
+            setattr(self, name, np.concatenate([getattr(self, name), values]))
+        self._listed((house,))
+        self._houses_now()
+
+    def remove(self, unit_id: str) -> None:
+        """One house less; a line it held falls."""
+        unit = self.index[unit_id]
+        for name in _PER_UNIT:
+            setattr(self, name, np.delete(getattr(self, name), unit, axis=0))
+        del self.houses[unit]
+        self._listed(())
+        self._hold_line()
+        self._share_currents()
         self._houses_now()
 
     @property
@@ -122,13 +202,18 @@ class Engine:
     @property
     def grid_power_w(self) -> Array:
         """Power between line and converters, positive into the house [W]."""
-        return self.grid_current_a * self.line_voltage_v
+        return self.grid_current_a * self.unit_voltage_v
 
     @property
     def battery_power_w(self) -> Array:
         """Power between converters and batteries, positive into the battery [W]."""
-        power: Array = self.grid_power_w - _LOSS_W[self.mode]
+        power: Array = self.grid_power_w - self._converter_loss_w
         return power
+
+    @property
+    def _converter_loss_w(self) -> Array:
+        loss: Array = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
+        return loss
 
     def advance_to(self, elapsed_s: float) -> None:
         """Let the world go on until `elapsed_s`; a time that has passed changes nothing."""
@@ -136,29 +221,65 @@ class Engine:
             end_s = min(elapsed_s, self.elapsed_s + STEP_S)
             if self._ramp is not None:
                 end_s = min(end_s, self._ramp.end_s)
+            if self._dip[1] > self.elapsed_s:
+                end_s = min(end_s, self._dip[1])
             self._step(end_s - self.elapsed_s)
             self.elapsed_s = end_s
-            self._follow_ramp()
+            self._follow_line()
 
     def set_mode(self, unit: int, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float | None) -> None:
-        """Command a converter's mode with its set-points."""
+        """Command a converter's mode with its set-points. A heavy alarm is over once it is told to wait."""
+        if mode is ConverterMode.WAIT:
+            self.alarm[unit] &= int(Alarm.INJECTED) if self.stuck[unit] else 0
+        if self.stuck[unit] or (mode is not ConverterMode.WAIT and self.alarm[unit] & HEAVY):
+            return
         self.mode[unit] = MODE_INDEX[mode]
         self.current_limit_a[unit] = current_a
         self._aim(unit, voltage_v, droop_ratio)
 
     def set_voltage(self, unit: int, voltage_v: float, droop_ratio: float | None) -> None:
         """Command a converter's line voltage; only a reference's matters."""
-        self._aim(unit, voltage_v, droop_ratio)
+        if not self.stuck[unit]:
+            self._aim(unit, voltage_v, droop_ratio)
 
     def set_current(self, unit: int, current_a: float) -> None:
         """Command a converter's current limit."""
-        self.current_limit_a[unit] = current_a
-        self._share_currents()
+        if not self.stuck[unit]:
+            self.current_limit_a[unit] = current_a
+            self._share_currents()
 
     def set_state_of_charge(self, unit: int, percent: float) -> None:
         """Put a battery at a charge [%]."""
         self.energy_wh[unit] = self.capacity_wh[unit] * percent / 100
+        self._share_currents()
         self._houses_now()
+
+    def set_permission(self, unit: int, permission: int) -> None:
+        """What the battery allows: 0 nothing, 1 charging, 2 discharging, 3 both."""
+        self.permission[unit] = permission
+        self._share_currents()
+
+    def set_battery_voltage(self, unit: int, voltage_v: float) -> None:
+        """Put a battery at a voltage [V]."""
+        self.battery_voltage_v[unit] = voltage_v
+        self._share_currents()
+
+    def trip(self, unit: int, alarm: Alarm) -> None:
+        """A converter goes to wait by itself, with a heavy alarm."""
+        self.alarm[unit] |= int(alarm)
+        self.mode[unit], self.current_limit_a[unit] = WAIT, 0.0
+        self._hold_line()
+        self._share_currents()
+
+    def set_leak(self, current_a: float) -> None:
+        """A current from the line to earth [A]."""
+        self.leak_a = current_a
+        self._share_currents()
+
+    def dip(self, ratio: float, seconds: float) -> None:
+        """The line at a part of its voltage for a while."""
+        self._dip = (ratio, self.elapsed_s + seconds)
+        self._share_currents()
 
     def _aim(self, unit: int, voltage_v: float, droop_ratio: float | None) -> None:
         self.target_voltage_v[unit] = voltage_v
@@ -175,40 +296,95 @@ class Engine:
         target_v = float(self.target_voltage_v[references[0]])
         if self._ramp is not None and self._ramp.target_v == target_v:
             return
-        raise_v = target_v - self.line_voltage_v
-        if raise_v <= 0 or raise_v < target_v * IMMEDIATE_RAISE_RATIO:
-            self.line_voltage_v, self._ramp = target_v, None
+        if self.no_ramp[references[0]] and target_v > self.line_voltage_v:
+            self._ramp = None
             return
-        length_s = self._ramp_s * raise_v / target_v
-        self._ramp = _Ramp(self.elapsed_s, self.line_voltage_v, target_v, self.elapsed_s + length_s)
-
-    def _follow_ramp(self) -> None:
+        self._ramp = line.ramp_to(target_v, self.line_voltage_v, self.elapsed_s, self.site.ramp_s)
         if self._ramp is None:
-            return
-        if self.elapsed_s >= self._ramp.end_s - 1e-9:
-            self.line_voltage_v, self._ramp = self._ramp.target_v, None
-        else:
-            self.line_voltage_v = self._ramp.voltage_v(self.elapsed_s)
+            self.line_voltage_v = target_v
+
+    def _follow_line(self) -> None:
+        ramp, dipped = self._ramp, self._dip[1] > 0
+        if ramp is not None:
+            arrived = self.elapsed_s >= ramp.end_s - 1e-9
+            self.line_voltage_v = ramp.target_v if arrived else ramp.voltage_v(self.elapsed_s)
+            self._ramp = None if arrived else ramp
+        if dipped and self.elapsed_s >= self._dip[1] - 1e-9:
+            self._dip = (1.0, 0.0)
+        if ramp is not None or dipped or self._bounds_have_moved():
+            self._share_currents()
+
+    def _limits_a(self) -> tuple[Array, Array]:
+        """The least and the most current each converter can carry now, with the battery's state and word [A]."""
+        empty, full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
+        may_give = ~empty & ((self.permission & 2) > 0)
+        may_take = ~full & ((self.permission & 1) > 0)
+        limit = self.current_limit_a
+        return np.where(may_give, -limit, 0.0), np.where(may_take, limit, 0.0)
+
+    def _bounds_have_moved(self) -> bool:
+        low_a, high_a = self._limits_a()
+        return not (np.array_equal(low_a, self._low_a) and np.array_equal(high_a, self._high_a))
+
+    _low_a: Array = np.zeros(0)
+    _high_a: Array = np.zeros(0)
 
     def _share_currents(self) -> None:
         references = self.mode == REFERENCE
         sign = np.where(self.mode == CHARGE, 1.0, np.where(self.mode == DISCHARGE, -1.0, 0.0))
-        if not references.any():
-            self.grid_current_a = np.zeros_like(self.grid_current_a)
+        self._low_a, self._high_a = self._limits_a()
+        voltage_v = self.line_voltage_v * self._dip[0]
+        resistance = np.full(len(self.mode), self.site.line_resistance_ohm)
+        if self.site.droop:
+            # Droop: the part of the voltage by which a reference gives way at its full current.
+            droop = self.droop_ratio * self.target_voltage_v / np.maximum(self.current_limit_a, 1e-6)
+            resistance = resistance + np.where(references, droop, 0.0)
+        source_v = np.full(len(self.mode), voltage_v)
+        wish_a = sign * self.current_limit_a
+        settled = line.settle(wish_a, references, self._low_a, self._high_a, voltage_v, source_v, resistance, self.leak_a)
+        self.grid_current_a = settled.current_a
+        self.unit_voltage_v = settled.voltage_v if references.any() else np.full(len(self.mode), voltage_v)
+        self._note_limits(settled.limited, sign, references)
+        self._protect()
+
+    def _note_limits(self, limited: Mask, sign: Array, references: Mask) -> None:
+        gives = np.where(references, -np.sign(self.grid_current_a), sign) < 0
+        empty, full = limited & (self.energy_wh <= 0), limited & (self.energy_wh >= self.capacity_wh)
+        denied = limited & (((self.permission & 2) == 0) & gives | ((self.permission & 1) == 0) & ~gives)
+        named = np.where(empty, int(Alarm.BATTERY_EMPTY), 0) | np.where(full, int(Alarm.BATTERY_FULL), 0)
+        named |= np.where(denied, int(Alarm.PERMISSION), 0)
+        named |= np.where(limited & (named == 0), int(Alarm.CURRENT_LIMIT), 0)
+        self.alarm = (self.alarm & HEAVY) | named
+
+    def _protect(self) -> None:
+        """Converters whose thresholds are active go to wait by themselves where one is passed."""
+        active = (self._thresholds[:, 0] < np.inf) & (self.mode != WAIT)
+        if not active.any():
             return
-        self.grid_current_a = sign * self.current_limit_a
-        self.grid_current_a[references] = -self.grid_current_a.sum() / references.sum() + 0.0
+        over_v, under_v, battery_a, battery_over_v, battery_under_v = self._thresholds.T
+        battery_now_a = np.abs(self.battery_power_w / self.battery_voltage_v)
+        rising = self._ramp is not None
+        found = (
+            np.where(self.unit_voltage_v > over_v, int(Alarm.LINE_OVER_VOLTAGE), 0)
+            | np.where((self.unit_voltage_v < under_v) & (not rising), int(Alarm.LINE_UNDER_VOLTAGE), 0)
+            | np.where(battery_now_a > battery_a, int(Alarm.BATTERY_CURRENT), 0)
+            | np.where(self.battery_voltage_v > battery_over_v, int(Alarm.BATTERY_OVER_VOLTAGE), 0)
+            | np.where(self.battery_voltage_v < battery_under_v, int(Alarm.BATTERY_UNDER_VOLTAGE), 0)
+        )
+        tripped = np.flatnonzero(active & (found > 0))
+        if tripped.size:
+            self.trip(int(tripped[0]), Alarm(int(found[tripped[0]])))
 
     def _step(self, seconds: float) -> None:
         self._houses_now()
         hours = seconds / 3600
         # A ramp changes the voltage within the step: its mean counts.
-        voltage_v = self.line_voltage_v
+        unit_v = self.unit_voltage_v
         if self._ramp is not None:
-            voltage_v = (voltage_v + self._ramp.voltage_v(self.elapsed_s + seconds)) / 2
-        grid_w = self.grid_current_a * voltage_v
+            unit_v = (self.line_voltage_v + self._ramp.voltage_v(self.elapsed_s + seconds)) / 2 + (unit_v - self.line_voltage_v)
+        grid_w = self.grid_current_a * unit_v
         self.grid_integral_wh += grid_w * hours
-        self.battery_integral_wh += (grid_w - _LOSS_W[self.mode]) * hours
+        self.battery_integral_wh += (grid_w - self._converter_loss_w) * hours
         energy_wh = self.energy_wh + self.flow_w * hours
         self.wasted_wh += np.maximum(energy_wh - self.capacity_wh, 0.0)
         self.energy_wh = np.clip(energy_wh, 0.0, self.capacity_wh)
@@ -218,20 +394,33 @@ class Engine:
         moment_s = self._year_s + self.elapsed_s
         solar_w = self._profiles.solar.at(moment_s, self._solar_rows, self._shift_s) * self._solar_scale
         load_w = self._profiles.load.at(moment_s, self._load_rows, self._shift_s) * self._load_scale
-        charge_pct = self.state_of_charge_pct
-        self.bypass = (self.bypass | (charge_pct <= BYPASS_ON_PCT)) & (charge_pct < BYPASS_OFF_PCT)
-        self.ac_charging = (self.ac_charging | (charge_pct <= AC_ON_PCT)) & (charge_pct < AC_OFF_PCT)
-        grid_w, battery_w = self.grid_power_w, self.battery_power_w
-        dc_loss_w = SYSTEM_LOSS_W + (grid_w - battery_w)
-        ac_loss_w = TRANSFORMER_LOSS_W + np.where(
-            self.bypass, UPS_BYPASS_LOSS_W + (UPS_BYPASS_LOSS_RATIO + TRANSFORMER_LOSS_RATIO) * load_w, 0.0
+        charge_pct, trigger = self.state_of_charge_pct, self.site.triggers
+        self.bypass = (self.bypass | (charge_pct <= trigger.bypass_on_pct)) & (charge_pct < trigger.bypass_off_pct)
+        self.ac_charging = (self.ac_charging | (charge_pct <= trigger.ac_on_pct)) & (charge_pct < trigger.ac_off_pct)
+        loss = dict(zip(LOSS_NAMES, self._losses.T, strict=True))
+        grid_w = self.grid_power_w
+        dc_loss_w = loss["system_w"] + self._converter_loss_w
+        ac_loss_w = loss["transformer_w"] + np.where(
+            self.bypass, loss["ups_bypass_w"] + (loss["ups_bypass_ratio"] + loss["transformer_ratio"]) * load_w, 0.0
         )
-        dc_loss_w = dc_loss_w + np.where(self.bypass, 0.0, UPS_BATTERY_LOSS_W + UPS_BATTERY_LOSS_RATIO * load_w)
+        dc_loss_w = dc_loss_w + np.where(self.bypass, 0.0, loss["ups_battery_w"] + loss["ups_battery_ratio"] * load_w)
         mains_w = np.where(self.bypass, load_w + ac_loss_w, ac_loss_w)
-        ac_loss_w = ac_loss_w + np.where(self.ac_charging, AC_CHARGE_LOSS_W, 0.0)
-        mains_w = mains_w + np.where(self.ac_charging, AC_CHARGE_W + AC_CHARGE_LOSS_W, 0.0)
+        ac_loss_w = ac_loss_w + np.where(self.ac_charging, loss["ac_charge_loss_w"], 0.0)
+        mains_w = mains_w + np.where(self.ac_charging, loss["ac_charge_w"] + loss["ac_charge_loss_w"], 0.0)
         need_w = load_w - grid_w + dc_loss_w
         full = (charge_pct >= 100) & (need_w < solar_w)
         self.solar_w = np.where(full, need_w, solar_w)
         self.flow_w = np.where(full, 0.0, grid_w + solar_w + mains_w - load_w - ac_loss_w - dc_loss_w)
         self.load_w, self.mains_w = load_w, mains_w
+        self.ac_loss_w, self.dc_loss_w, self.curtailed_w = ac_loss_w, dc_loss_w, np.where(full, solar_w - need_w, 0.0)
+
+    ac_loss_w: Array
+    dc_loss_w: Array
+    curtailed_w: Array
+
+
+def _thresholds(house: House) -> tuple[float, ...]:
+    p = house.protection
+    if not p.active:
+        return (np.inf, 0.0, np.inf, np.inf, 0.0)
+    return (p.line_over_voltage_v, p.line_under_voltage_v, p.battery_current_a, p.battery_over_voltage_v, p.battery_under_voltage_v)

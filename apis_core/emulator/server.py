@@ -1,100 +1,76 @@
-"""The emulator's process: an engine that follows the wall clock `acceleration` times as fast, behind HTTP."""
+"""The emulator behind HTTP: the original's device API as it was, and beside it the present one under /api/v1."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 import orjson
 
 from ..model.errors import ApisError
-from ..ports import DeviceRequest
 from . import api
-from .engine import Engine
+from .world import SILENCE_S, World
 
-TICK_S = 0.1
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
 MAX_ACCELERATION = 36_000
-SILENCE_S = 60.0
-
-
-class World:
-    """An engine tied to a clock. Every look and every command first lets the world catch up."""
-
-    def __init__(self, engine: Engine, seconds: Callable[[], float], acceleration: float = 1.0) -> None:
-        """`seconds`: the wall or virtual clock [s]."""
-        self.engine = engine
-        self.silent: set[str] = set()
-        self._seconds = seconds
-        self._acceleration = acceleration
-        self._anchor_s = seconds()
-        self._anchor_elapsed_s = engine.elapsed_s
-
-    @property
-    def acceleration(self) -> float:
-        """Emulated seconds per second of the clock."""
-        return self._acceleration
-
-    def catch_up(self) -> None:
-        """Advance the engine to the present."""
-        self.engine.advance_to(self._anchor_elapsed_s + (self._seconds() - self._anchor_s) * self._acceleration)
-
-    def set_acceleration(self, acceleration: float) -> None:
-        """Go on from here at another speed; 0 stops time."""
-        self.catch_up()
-        self._anchor_s, self._anchor_elapsed_s = self._seconds(), self.engine.elapsed_s
-        self._acceleration = acceleration
-
-    def ask(self, target: str) -> Any:
-        """The device API's answer at the present moment."""
-        self.catch_up()
-        return api.answer(self.engine, target)
-
-    async def send(self, request: DeviceRequest) -> Any:
-        """The device API as a driver's sender, without a network."""
-        return self.ask(request.path)
-
-    async def run(self) -> None:
-        """Keep the world moving while nobody asks."""
-        while True:
-            await asyncio.sleep(TICK_S)
-            self.catch_up()
+WORLD = web.AppKey("world", World)
 
 
 def application(world: World) -> web.Application:
-    """The HTTP application: GET only, JSON answers, errors as JSON with a 4xx status."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        target = request.path_qs
-        if world.silent & set(request.path.split("/")):
-            await asyncio.sleep(SILENCE_S)
-        try:
-            body = orjson.dumps(world.ask(target))
-        except api.BadRequestError as error:
-            return _json(orjson.dumps({"error": str(error)}), error.status)
-        except ApisError as error:
-            return _json(orjson.dumps({"error": str(error)}), 400)
-        return _json(body, 200)
-
-    async def get_acceleration(_request: web.Request) -> web.Response:
-        return web.Response(text=f"{world.acceleration:g}", content_type="text/html")
-
-    async def set_acceleration(request: web.Request) -> web.StreamResponse:
-        text = request.match_info["value"]
-        if not text.isdecimal() or len(text) > 6 or int(text) > MAX_ACCELERATION:
-            wanted = f"a whole number from 0 to {MAX_ACCELERATION}"
-            return _json(orjson.dumps({"error": f"acceleration: found {text!r}, expected {wanted}"}), 400)
-        world.set_acceleration(float(text))
-        return await get_acceleration(request)
-
-    app = web.Application()
-    app.router.add_get("/get/acc", get_acceleration)
-    app.router.add_get("/set/acc/{value}", set_acceleration)
-    app.router.add_get("/{tail:.*}", handle)
+    """The HTTP application: errors are JSON with a 4xx status, whatever comes."""
+    app = web.Application(middlewares=[_errors])
+    app[WORLD] = world
+    app.router.add_get("/get/acc", _get_acceleration)
+    app.router.add_get("/set/acc/{value}", _set_acceleration)
+    app.router.add_get("/{tail:.*}", _device)
     return app
 
 
-def _json(body: bytes, status: int) -> web.Response:
+@web.middleware
+async def _errors(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except api.BadRequestError as error:
+        return _error(str(error), error.status)
+    except ApisError as error:
+        return _error(str(error), 400)
+    except web.HTTPException as error:
+        return _error(f"{request.method} {request.path[:200]}: {error.reason}", error.status)
+
+
+def _error(message: str, status: int) -> web.Response:
+    return _json(orjson.dumps({"error": message}), status)
+
+
+def _json(body: bytes, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json")
+
+
+async def _device(request: web.Request) -> web.StreamResponse:
+    world, target = request.app[WORLD], request.path_qs
+    fault = world.fault_of(request.path)
+    if fault.silent or fault.lost:
+        await asyncio.sleep(SILENCE_S)
+        raise web.HTTPGatewayTimeout
+    if fault.delay_s:
+        await asyncio.sleep(fault.delay_s)
+    answer = world.ask(target)
+    if isinstance(answer, api.Text):
+        return web.Response(text=str(answer), content_type="text/html")
+    return _json(orjson.dumps(answer))
+
+
+async def _get_acceleration(request: web.Request) -> web.Response:
+    return web.Response(text=f"{request.app[WORLD].acceleration:g}", content_type="text/html")
+
+
+async def _set_acceleration(request: web.Request) -> web.StreamResponse:
+    text = request.match_info["value"]
+    if not (text.isascii() and text.isdecimal()) or len(text) > 6 or int(text) > MAX_ACCELERATION:
+        raise api.BadRequestError(f"acceleration: found {text[:40]!r}, expected a whole number from 0 to {MAX_ACCELERATION}")
+    request.app[WORLD].set_acceleration(float(text))
+    return await _get_acceleration(request)
 
 
 async def serve(world: World, host: str, port: int) -> web.AppRunner:

@@ -69,6 +69,11 @@ class GuardProcess:
         }
         return ProcessUnitGuard(self, unit_id, claim, timeout_s)
 
+    @property
+    def scope(self) -> str:
+        """What it outlives, in words for people."""
+        return "the guard, a process of its own: it outlives this node, not its container, control group or machine"
+
     async def connect(self) -> None:
         """Reach the running guard, or start one.
 

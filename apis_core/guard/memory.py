@@ -26,18 +26,27 @@ class MemoryGuard:
         self.waits: dict[str, DeviceRequest] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: set[str] = set()
+        self._told: set[str] = set()
 
     def unit(self, unit_id: str, driver: Driver) -> MemoryUnitGuard:
         """A unit's way to it."""
         self.drivers[unit_id] = driver
         return MemoryUnitGuard(self, unit_id)
 
+    @property
+    def scope(self) -> str:
+        """What it outlives, in words for people."""
+        return "a guard within this process: it ends with it"
+
     async def run(self) -> None:
         """Put to wait whoever is not spoken for, until cancelled."""
         while True:
             now_s = self.clock.wall()
             for unit_id in self.mind.due(now_s):
-                self._begin(self._send_wait(unit_id))
+                # A device that hangs is not asked again before it has answered or failed.
+                if unit_id not in self._asking:
+                    self._begin(self._send_wait(unit_id))
             for unit_id in self.mind.to_read(now_s):
                 self._begin(self._look_at(unit_id))
             next_s = self.mind.next_s(self.clock.wall())
@@ -57,10 +66,16 @@ class MemoryGuard:
         task.add_done_callback(self._tasks.discard)
 
     async def _send_wait(self, unit_id: str) -> None:
+        self._asking.add(unit_id)
         try:
             await self.drivers[unit_id].write(self.waits[unit_id])
+            self._told.discard(unit_id)
         except DriverError as error:
-            _LOGGER.warning("guard: %s", error)
+            if unit_id not in self._told:
+                _LOGGER.warning("guard: %s; it is tried again", error)
+            self._told.add(unit_id)
+        finally:
+            self._asking.discard(unit_id)
         await self._look_at(unit_id)
 
     async def _look_at(self, unit_id: str) -> None:

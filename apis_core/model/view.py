@@ -32,7 +32,10 @@ class UnitView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A community at one moment of its time."""
+    """A community at one moment of its time.
+
+    `guard`: what stops its converters when its process does not any more. `dropped`: messages that were none, by kind.
+    """
 
     time: datetime
     mode: str
@@ -41,6 +44,8 @@ class Snapshot:
     grid_master: str | None = None
     epoch: int = 0
     alert: str | None = None
+    guard: str = ""
+    dropped: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON form."""
@@ -50,6 +55,8 @@ class Snapshot:
             "gridMaster": self.grid_master,
             "epoch": self.epoch,
             "alert": self.alert,
+            "guard": self.guard,
+            "dropped": self.dropped,
             "units": [asdict(unit) for unit in self.units],
             "deals": [deal.to_json() for deal in self.deals],
         }
@@ -65,6 +72,8 @@ class Snapshot:
             data.get("gridMaster"),
             data.get("epoch", 0),
             data.get("alert"),
+            data.get("guard", ""),
+            data.get("dropped", {}),
         )
 
 

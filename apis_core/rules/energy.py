@@ -8,35 +8,43 @@ current; the rest is kept as unattributed with its cause, so that nothing is los
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..model.converter import Meter
+from ..model.converter import Converter, ConverterMode, Meter
 from ..model.deal import Deal, Side, SideEnergy
 
 IDLE_CURRENT_A = 0.02
-# Without a Grid Master units stop a deal by themselves at the predicted moment, or by their count if that was wrong. What only one of a deal's units carries is the reference's to carry: the unit on the
-# other side than the reference goes first, its partner soon after, and one deal after the other [wall s].
+# Without a Grid Master units stop a deal by themselves at the predicted moment, or by their count if that was wrong. What
+# only one of a deal's units carries is the reference's to carry: the unit on the other side than the reference goes first,
+# its partner soon after, and one deal after the other [wall s].
 OWN_STOP_TIME_MARGIN, OWN_STOP_MARGIN = 0.005, 0.015
 OWN_STOP_LEAST_S, PARTNER_S, NEXT_DEAL_S = 1.0, 0.5, 1.0
 RATIO_FROM_WH = 1.0
 MORE_THAN_AGREED = "more current than agreed"
 LOSS_WITHOUT_EXCHANGE = "converter loss without exchange"
+WITHOUT_DEAL = "on without a deal"
 NOT_READ = "estimated while nothing was read"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A unit's power at one moment of its monotonic clock; positive charges the battery."""
+    """A unit's power at one moment of its monotonic clock; positive charges the battery.
+
+    `is_on`: whether the converter was in another mode than wait; what a converter in wait takes is its house's own.
+    """
 
     monotonic_s: float
     battery_power_w: float
     grid_power_w: float
     grid_current_a: float
+    is_on: bool = True
 
     @classmethod
-    def of(cls, meter: Meter, monotonic_s: float) -> Sample | None:
-        """The sample a meter gives; None if it did not say its powers."""
+    def of(cls, converter: Converter, monotonic_s: float) -> Sample | None:
+        """The sample a converter gives; None if its meter did not say its powers."""
+        meter = converter.meter
         if meter.battery_power_w is None or meter.grid_power_w is None or meter.grid_current_a is None:
             return None
-        return cls(monotonic_s, meter.battery_power_w, meter.grid_power_w, meter.grid_current_a)
+        is_on = converter.mode is not ConverterMode.WAIT
+        return cls(monotonic_s, meter.battery_power_w, meter.grid_power_w, meter.grid_current_a, is_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ def counted(
     """
     last = account.last
     stopping_a = stopping_a or {}
-    if last is None or sample.monotonic_s <= last.monotonic_s or not (currents_a or stopping_a):
+    if last is None or sample.monotonic_s <= last.monotonic_s or not last.is_on:
         return Account(account.deals, account.unattributed_wh, sample)
     hours = (sample.monotonic_s - last.monotonic_s) / 3600
     weight = 0.0 if stepped else 0.5
@@ -93,6 +101,8 @@ def counted(
     unattributed = dict(account.unattributed_wh)
     if abs(rest_wh) > 1e-12:
         cause = MORE_THAN_AGREED if flows else LOSS_WITHOUT_EXCHANGE
+        if not (currents_a or stopping_a) and abs(current_a) > IDLE_CURRENT_A:
+            cause = WITHOUT_DEAL
         unattributed[cause] = unattributed.get(cause, 0.0) + rest_wh
     return Account(deals, unattributed, sample)
 

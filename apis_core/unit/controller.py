@@ -91,6 +91,7 @@ class Controller:
         self._read_s: float | None = None
         self._wake = asyncio.Event()
         self._kept_s = float("-inf")
+        self._kept: tuple[Mapping[str, SideEnergy], Mapping[str, float]] = ({}, {})
         self.changed = asyncio.Event()
         self.released: dict[str, str] = {}
         self._ledger_failed = False
@@ -303,10 +304,12 @@ class Controller:
 
     async def _keep_account(self) -> None:
         """While a converter is on, what was counted is on disk every few seconds: the rest of a lost process is estimated."""
-        now_s = self._clock.monotonic()
-        if self.converter.mode is ConverterMode.WAIT or now_s - self._kept_s < self._clock.period(KEEP_PERIOD_S):
+        now_s, counted = self._clock.monotonic(), (self.account.deals, self.account.unattributed_wh)
+        if now_s - self._kept_s < self._clock.period(KEEP_PERIOD_S):
             return
-        self._kept_s = now_s
+        if self.converter.mode is ConverterMode.WAIT and counted == self._kept:
+            return
+        self._kept_s, self._kept = now_s, counted
         await self._ledger.set_state(ACCOUNT, self.account_json())
 
     async def admit(self, epoch: int) -> None:
@@ -361,7 +364,9 @@ class Controller:
             async with self._io:
                 admit()
                 try:
-                    self._merge(await self._writer.write(action, epoch=epoch, deadline_s=deadline_s), stepped=True)
+                    answer = await self._writer.write(action, epoch=epoch, deadline_s=deadline_s)
+                    await self._book_unread()
+                    self._merge(answer, stepped=True)
                 except DriverError:
                     if attempt == attempts:
                         raise
@@ -404,7 +409,7 @@ class Controller:
         if self.reading is None or converter.mode is not self.converter.mode:
             self.changed.set()
         self.reading = Reading(self._settings.unit_id, self._clock.now(), now_s, converter, battery, house)
-        sample = energy.Sample.of(converter.meter, now_s)
+        sample = energy.Sample.of(converter, now_s)
         if sample is not None:
             running, stopping = self._deal_currents_a()
             self.account = energy.counted(self.account, sample, running, stopping, stepped=stepped)

@@ -26,22 +26,22 @@ def test_steps_end_at_the_target_and_are_never_too_long(start: float, target: fl
 
 
 @given(
-    samples=st.lists(st.tuples(st.floats(0.001, 600), powers, powers, st.floats(-8, 8), st.booleans()), max_size=30),
+    samples=st.lists(st.tuples(st.floats(0.001, 600), powers, powers, st.floats(-8, 8), st.booleans(), st.booleans()), max_size=30),
     running=st.dictionaries(st.sampled_from("abc"), st.floats(0.1, 3), max_size=3),
     stopping=st.dictionaries(st.sampled_from("xy"), st.floats(0.1, 3), max_size=2),
     sign=st.sampled_from((1, -1)),
 )
 def test_nothing_is_lost_or_counted_twice(
-    samples: list[tuple[float, float, float, float, bool]], running: dict[str, float], stopping: dict[str, float], sign: int
+    samples: list[tuple[float, float, float, float, bool, bool]], running: dict[str, float], stopping: dict[str, float], sign: int
 ) -> None:
     account, moment, integral_wh = energy.Account(), 0.0, 0.0
     currents = {key: sign * value for key, value in running.items()}
     leaving = {key: sign * value for key, value in stopping.items()}
     last = None
-    for seconds, battery_w, grid_w, current_a, stepped_ in samples:
+    for seconds, battery_w, grid_w, current_a, stepped_, is_on in samples:
         moment += seconds
-        sample = energy.Sample(moment, battery_w, grid_w, current_a)
-        if last is not None and (running or stopping):
+        sample = energy.Sample(moment, battery_w, grid_w, current_a, is_on)
+        if last is not None and last.is_on:
             mean = last.battery_power_w if stepped_ else (last.battery_power_w + battery_w) / 2
             integral_wh += mean * (sample.monotonic_s - last.monotonic_s) / 3600
         before = account.deals
