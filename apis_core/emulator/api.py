@@ -294,10 +294,7 @@ class DeviceApi:
         return self.all_units()
 
     def _replace(self, houses: list[House]) -> None:
-        for unit_id in list(self.engine.unit_ids):
-            self.engine.remove(unit_id)
-        for house in houses:
-            self.engine.add(house)
+        self.engine.replace_all(tuple(houses))
         self.shown.clear()
 
     def _unit(self, unit_id: str) -> int:

@@ -188,6 +188,17 @@ class Engine:
         self._share_currents()
         self._houses_now()
 
+    def replace_all(self, houses: tuple[House, ...], elapsed_s: float | None = None) -> None:
+        """Other houses instead of these, all in wait; the time too, if given."""
+        self.houses = []
+        for name, values in self._arrays(houses).items():
+            setattr(self, name, values)
+        self._listed(houses)
+        self.elapsed_s = self.elapsed_s if elapsed_s is None else elapsed_s
+        self._hold_line()
+        self._share_currents()
+        self._houses_now()
+
     @property
     def now(self) -> datetime:
         """The emulated local time."""

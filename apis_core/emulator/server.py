@@ -1,26 +1,29 @@
 """The emulator behind HTTP: the original's device API as it was, and beside it the present one under /api/v1."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 import orjson
 
 from ..model.errors import ApisError
-from . import api
+from . import api, page, v1
+from .v1 import MAX_ACCELERATION, WORLD
 from .world import SILENCE_S, World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-MAX_ACCELERATION = 36_000
-WORLD = web.AppKey("world", World)
 
-
-def application(world: World) -> web.Application:
-    """The HTTP application: errors are JSON with a 4xx status, whatever comes."""
-    app = web.Application(middlewares=[_errors])
+def application(world: World, folder: Path | None = None) -> web.Application:
+    """The HTTP application: errors are JSON with a 4xx status, whatever comes. `folder`: where snapshots are kept."""
+    app = web.Application(middlewares=[_errors], client_max_size=v1.BODY_MAX)
     app[WORLD] = world
+    if folder is not None:
+        app[v1.FOLDER] = folder
+    app.router.add_routes(v1.routes())
+    app.router.add_routes(page.routes())
     app.router.add_get("/get/acc", _get_acceleration)
     app.router.add_get("/set/acc/{value}", _set_acceleration)
     app.router.add_get("/{tail:.*}", _device)
@@ -73,9 +76,9 @@ async def _set_acceleration(request: web.Request) -> web.StreamResponse:
     return await _get_acceleration(request)
 
 
-async def serve(world: World, host: str, port: int) -> web.AppRunner:
+async def serve(world: World, host: str, port: int, folder: Path | None = None) -> web.AppRunner:
     """Serve until the runner is cleaned up; port 0 picks a free one. Raises OSError if the address is taken."""
-    runner = web.AppRunner(application(world), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application(world, folder), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner

@@ -11,6 +11,7 @@ from ..ports import DeviceRequest
 from .api import BadRequestError, DeviceApi
 from .engine import Alarm, Engine
 from .faults import UnitFault
+from .history import History
 
 TICK_S = 0.1
 SILENCE_S = 60.0
@@ -34,6 +35,7 @@ class World:
         self.device = DeviceApi(engine, folder)
         self.faults: dict[str, UnitFault] = {}
         self.changed = asyncio.Event()
+        self.history = History()
         self._frozen: dict[str, Any] = {}
         self._rng = rng or random.Random(0)
         self._seconds = seconds
@@ -122,6 +124,7 @@ class World:
         while True:
             await asyncio.sleep(TICK_S)
             self.catch_up()
+            self.history.look(self.engine)
 
 
 def _names(target: str, unit_id: str) -> bool:
