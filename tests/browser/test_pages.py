@@ -1,0 +1,59 @@
+"""Pages in a real browser, as a person uses them."""
+
+import json
+import os
+from pathlib import Path
+import shutil
+import subprocess
+from typing import Any
+import urllib.request
+
+import pytest
+
+from tests.test_processes import ROOT, emulator
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def browser() -> dict[str, str]:
+    """An environment in which the scripts here find a browser; brought into .tools/browser when it is not there."""
+    folder = ROOT / ".tools/browser"
+    wanted = (HERE / "package.json").read_text()
+    installed = folder / "package.json"
+    if not installed.is_file() or installed.read_text() != wanted:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HERE / "package.json", folder / "wanted.json")
+        installed.write_text(wanted)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        if result.returncode:
+            installed.unlink()
+            raise AssertionError(result.stderr)
+    return {**os.environ, "BROWSER_MODULES": str(folder)}
+
+
+def visit(script: str, url: str, folder: Path, environment: dict[str, str]) -> Any:
+    command = ["node", str(HERE / script), url, str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return json.loads(result.stdout)
+
+
+def test_the_emulators_page(tmp_path: Path, browser: dict[str, str]) -> None:
+    with emulator(4, 60) as port:
+        seen = visit("emulator.mjs", f"http://127.0.0.1:{port}/", tmp_path, browser)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/units/E001", timeout=5) as answer:
+            unit = json.loads(answer.read())
+    # The one request that was refused on purpose is the browser's only complaint.
+    assert [text for text in seen["errors"] if "400" not in text] == []
+    assert len(seen["errors"]) == 1
+    assert seen["cards"] == 4
+    assert seen["typedStays"] == "77"
+    assert "found 20, expected 0 to 8.5162" in seen["error"]
+    assert seen["found"] == ["E003"]
+    assert seen["focused"] in ("BUTTON", "INPUT", "A", "SUMMARY")
+    assert seen["overflow"] == {"412": 0, "1280": 0}
+    assert seen["documented"] >= 15
+    assert unit["converter"]["mode"] == "VOLTAGE_REFERENCE"
+    assert unit["converter"]["current_a"] == 3
