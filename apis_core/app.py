@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import fcntl
 import hashlib
 import logging
-import math
 from pathlib import Path
 import random
 import sqlite3
@@ -43,6 +42,8 @@ from .unit.board import CHARTER, DEAL, LEASE
 from .unit.settings import Settings
 
 if TYPE_CHECKING:
+    from .emulator.settings import Settings as EmulatorSettings
+
     # The emulator brings numpy; a node that only drives devices never loads it.
     from .emulator.world import World
 
@@ -355,52 +356,26 @@ async def _reload(community: LocalCommunity, setup: UnitSetup) -> None:
         _LOGGER.warning("%s: changed files were not taken over: %s", node.unit_id, error)
 
 
-@dataclass(frozen=True, slots=True)
-class EmulatorOptions:
-    """How an emulator is set up."""
-
-    units: int = 4
-    host: str = "127.0.0.1"
-    port: int = 4390
-    acceleration: float = 1.0
-    start: datetime = datetime(2020, 1, 1)  # noqa: DTZ001 - the emulated houses' local time
-    load: Path | None = None
-    solar: Path | None = None
-    charges_pct: tuple[float, ...] = ()
-    solar_kw: tuple[float, ...] = ()
-    load_scale: float = 1.0
-
-
 @contextlib.asynccontextmanager
-async def open_emulator(options: EmulatorOptions) -> AsyncIterator[tuple[World, int]]:
+async def open_emulator(settings: EmulatorSettings) -> AsyncIterator[tuple[World, int]]:
     """An emulator that serves over HTTP while the context lasts: its world, and the port it got.
 
     Raises:
-        ConfigError: if a data file is not in its form.
+        ConfigError: if the settings cannot be, or a data file is not in its form.
         OSError: if the address is taken.
 
     """
     from .emulator import server
-    from .emulator.engine import Engine
-    from .emulator.houses import House
-    from .emulator.profiles import bundled, with_files
+    from .emulator.building import build, recorder_for
     from .emulator.world import World
 
-    if not math.isfinite(options.acceleration):
-        raise ConfigError((Problem("acceleration", str(options.acceleration), "a finite number"),))
-    houses = tuple(
-        House(
-            f"E{i + 1:03}",
-            i,
-            state_of_charge_pct=_nth(options.charges_pct, i, 50.0),
-            solar_kw=_nth(options.solar_kw, i, 4.0),
-            load_scale=options.load_scale,
-        )
-        for i in range(options.units)
-    )
-    engine = Engine(houses, with_files(bundled(), options.load, options.solar), options.start)
-    world = World(engine, asyncio.get_running_loop().time, options.acceleration)
-    runner = await server.serve(world, options.host, options.port)
+    problems = settings.problems()
+    if problems:
+        raise ConfigError(problems)
+    engine = build(settings)
+    recorder = recorder_for(engine, settings)
+    world = World(engine, asyncio.get_running_loop().time, settings.acceleration, folder=settings.data_dir)
+    runner = await server.serve(world, settings)
     ticking = asyncio.create_task(world.run())
     try:
         yield world, server.port_of(runner)
@@ -408,10 +383,8 @@ async def open_emulator(options: EmulatorOptions) -> AsyncIterator[tuple[World, 
         ticking.cancel()
         await asyncio.gather(ticking, return_exceptions=True)
         await runner.cleanup()
-
-
-def _nth(values: Sequence[float], index: int, default: float) -> float:
-    return values[index % len(values)] if values else default
+        if recorder is not None:
+            recorder.close()
 
 
 def demo_setups(units: int, port: int, policy: Policy, hardware: Hardware, scenario: Scenario) -> tuple[UnitSetup, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 import logging
@@ -122,21 +123,46 @@ def demo(
 
 @cli.command()
 def emulator(
-    units: Annotated[int, typer.Option(min=1, max=10000, help="How many houses.")] = 4,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 4390,
-    acceleration: Annotated[float, typer.Option(min=0, max=36_000, help="Emulated seconds per second.")] = 1.0,
+    units: Annotated[int | None, typer.Option(min=1, max=100_000, help="How many houses; 4 by default.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; anything but this machine needs --token or --allow.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="4390 by default.")] = None,
+    acceleration: Annotated[float | None, typer.Option(min=0, max=36_000, help="Emulated seconds per second.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A file with settings; the original's names are understood.")] = None,
     load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
     solar: Annotated[Path | None, typer.Option(help="A solar file in the original's format.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where saved units and snapshots are kept.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="A CSV file for the days of all houses.")] = None,
+    individual: Annotated[str | None, typer.Option(help="A .csv or .parquet file or a database URL for each house's state.")] = None,
+    token: Annotated[str | None, typer.Option(help="What a client from elsewhere has to show.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="An address or network that needs no token; repeatable.")] = None,
 ) -> None:
-    """Emulate houses on one line, behind the original's device API."""
-    options = composition.EmulatorOptions(units, host, port, acceleration, load=load, solar=solar)
+    """Emulate houses on one line, behind the original's device API, with a page to look at them."""
+    from .emulator import settings as emulator_settings
+
+    chosen, notices = emulator_settings.read(config, os.environ)
+    for notice in notices:
+        console.print(f"note {notice}", highlight=False)
+    flags = {
+        "units": units,
+        "host": host,
+        "port": port,
+        "acceleration": acceleration,
+        "load": load,
+        "solar": solar,
+        "data_dir": data_dir,
+        "summary": summary,
+        "individual": individual,
+        "token": token,
+        "allow": tuple(allow) if allow else None,
+    }
+    options = replace(chosen, **{key: value for key, value in flags.items() if value is not None})  # type: ignore[arg-type]
 
     async def serve() -> None:
         stop = asyncio.Event()
         await _until_stopped(stop)
         async with composition.open_emulator(options) as (_, bound):
-            console.print(f"{units} houses at http://{host}:{bound}, {acceleration:g} times real time; Ctrl-C ends", highlight=False)
+            where = f"{options.units} houses at http://{options.host}:{bound}"
+            console.print(f"{where}, {options.acceleration:g} times real time; Ctrl-C ends", highlight=False)
             await stop.wait()
 
     asyncio.run(serve())

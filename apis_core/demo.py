@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import app
 from .community import LocalCommunity
+from .emulator.settings import Settings as EmulatorSettings
 from .model.errors import ConfigError, Problem
 from .model.hardware import Hardware, Range
 from .model.modes import OperationMode
@@ -108,7 +109,7 @@ async def run(options: DemoOptions, show: Show, stop: asyncio.Event) -> dict[str
     with contextlib.ExitStack() as stack:
         folder = options.data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apis-demo-")))
         odd = options.units
-        emulator = app.EmulatorOptions(
+        emulator = EmulatorSettings(
             units=options.units,
             port=0,
             acceleration=options.acceleration,

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from apis_core import app
 from apis_core.community import LocalCommunity
+from apis_core.emulator.settings import Settings as EmulatorSettings
 from apis_core.ledger import schema
 from apis_core.ledger.database import sqlite_url
 from apis_core.model.deal import Deal
@@ -209,7 +210,7 @@ async def community(tmp_path: Path) -> AsyncIterator[tuple[LocalCommunity, str]]
     from apis_core.demo import hardware, policy_for, scenario
     from apis_core.server.endpoint import serve
 
-    options = app.EmulatorOptions(units=2, port=0, acceleration=60)
+    options = EmulatorSettings(units=2, port=0, acceleration=60)
     async with app.open_emulator(options) as (_, port):
         setups = app.demo_setups(2, port, policy_for(2), hardware(), scenario())
         async with app.open_community(setups, tmp_path, guarded=False) as community:
@@ -356,7 +357,7 @@ def test_a_node_loads_neither_arrays_nor_emulator_nor_migrations() -> None:
 
 
 async def test_the_emulator_answers_errors_as_json_and_goes_on() -> None:
-    options = app.EmulatorOptions(units=2, port=0, acceleration=60)
+    options = EmulatorSettings(units=2, port=0, acceleration=60)
     async with app.open_emulator(options) as (world, port), aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         for path, status in (
             ("/set/dcdc/E001?mode=0x0014&dvg=0&dig=0&drg=0", 200),

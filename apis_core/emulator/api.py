@@ -284,8 +284,8 @@ class DeviceApi:
         if not saved:
             raise BadRequestError("last: found no unit, expected at least one")
         self._replace([item.house for item in saved])
-        for unit, item in enumerate(saved):
-            self.engine.set_mode(unit, item.mode, item.voltage_v, item.current_a, item.droop_ratio)
+        commands = [(item.mode, item.voltage_v, item.current_a, item.droop_ratio) for item in saved]
+        self.engine.settle_at(self.engine.line_voltage_v, self.engine.energy_wh, commands)
         return self.all_units()
 
     def restart(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Energy is exact: nothing is rounded in the state, time advances in steps of at m
 at the very moment it arrives.
 """
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from enum import IntFlag
@@ -98,6 +99,8 @@ class Engine:
         self.leak_a = 0.0
         self._dip: tuple[float, float] = (1.0, 0.0)
         self._ramp: Ramp | None = None
+        # Called after each step with its length [s], while the powers of that step are still to be seen.
+        self.observers: list[Callable[[float], None]] = []
         for name, values in self._arrays(houses).items():
             setattr(self, name, values)
         self._listed(houses)
@@ -199,6 +202,14 @@ class Engine:
         self._share_currents()
         self._houses_now()
 
+    def settle_at(self, line_voltage_v: float, energy_wh: Array, commands: list[tuple[ConverterMode, float, float, float]]) -> None:
+        """All houses in a state at once: mode, voltage [V], current [A] and droop of each converter."""
+        self.line_voltage_v, self.energy_wh = line_voltage_v, np.minimum(energy_wh, self.capacity_wh)
+        self.mode = np.array([MODE_INDEX[command[0]] for command in commands], dtype=np.intp)
+        self.target_voltage_v, self.current_limit_a, self.droop_ratio = (np.array([c[i] for c in commands], dtype=float) for i in (1, 2, 3))
+        self._hold_line()
+        self._share_currents()
+
     @property
     def now(self) -> datetime:
         """The emulated local time."""
@@ -235,7 +246,9 @@ class Engine:
             if self._dip[1] > self.elapsed_s:
                 end_s = min(end_s, self._dip[1])
             self._step(end_s - self.elapsed_s)
-            self.elapsed_s = end_s
+            taken_s, self.elapsed_s = end_s - self.elapsed_s, end_s
+            for observer in self.observers:
+                observer(taken_s)
             self._follow_line()
 
     def set_mode(self, unit: int, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float | None) -> None:
@@ -357,6 +370,7 @@ class Engine:
         self.unit_voltage_v = settled.voltage_v if references.any() else np.full(len(self.mode), voltage_v)
         self._note_limits(settled.limited, sign, references)
         self._protect()
+        self._houses_now()
 
     def _note_limits(self, limited: Mask, sign: Array, references: Mask) -> None:
         gives = np.where(references, -np.sign(self.grid_current_a), sign) < 0

@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any
 
+import numpy as np
+
 from ..model.converter import ConverterMode
 from ..model.errors import MessageError
 from .engine import HEAVY, MODES, Alarm, Engine
@@ -201,12 +203,9 @@ def restore(engine: Engine, data: Any) -> None:
         if set(converter) != set(CONVERTER):
             raise MessageError(f"unit {house.unit_id}.converter: expected {', '.join(CONVERTER)}")
         houses.append(house)
-        settings.append((min(item["energy_wh"], house.battery_wh), converter))
+        mode = ConverterMode[converter["mode"]]
+        settings.append((mode, float(converter["line_voltage_v"]), float(converter["current_a"]), float(converter["droop_ratio"])))
     if len({house.unit_id for house in houses}) < len(houses):
         raise MessageError("snapshot.units: found a unit twice")
     engine.replace_all(tuple(houses), data["elapsed_s"])
-    for unit, (energy_wh, converter) in enumerate(settings):
-        engine.energy_wh[unit] = energy_wh
-        engine.line_voltage_v = data["line_voltage_v"]
-        mode = ConverterMode[converter["mode"]]
-        engine.set_mode(unit, mode, converter["line_voltage_v"], converter["current_a"], converter["droop_ratio"])
+    engine.settle_at(data["line_voltage_v"], np.array([item["energy_wh"] for item in data["units"]], dtype=float), settings)

@@ -1,14 +1,14 @@
 """The emulator behind HTTP: the original's device API as it was, and beside it the present one under /api/v1."""
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 import orjson
 
 from ..model.errors import ApisError
-from . import api, page, v1
+from . import access, api, page, v1
+from .settings import Settings
 from .v1 import MAX_ACCELERATION, WORLD
 from .world import SILENCE_S, World
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
-def application(world: World, folder: Path | None = None) -> web.Application:
-    """The HTTP application: errors are JSON with a 4xx status, whatever comes. `folder`: where snapshots are kept."""
-    app = web.Application(middlewares=[_errors], client_max_size=v1.BODY_MAX)
+def application(world: World, settings: Settings | None = None) -> web.Application:
+    """The HTTP application: errors are JSON with a 4xx status, whatever comes."""
+    settings = settings or Settings()
+    app = web.Application(middlewares=[access.middleware(settings.token, settings.allow), _errors], client_max_size=v1.BODY_MAX)
     app[WORLD] = world
-    if folder is not None:
-        app[v1.FOLDER] = folder
+    if settings.data_dir is not None:
+        app[v1.FOLDER] = settings.data_dir
     app.router.add_routes(v1.routes())
     app.router.add_routes(page.routes())
     app.router.add_get("/get/acc", _get_acceleration)
@@ -76,11 +77,11 @@ async def _set_acceleration(request: web.Request) -> web.StreamResponse:
     return await _get_acceleration(request)
 
 
-async def serve(world: World, host: str, port: int, folder: Path | None = None) -> web.AppRunner:
+async def serve(world: World, settings: Settings) -> web.AppRunner:
     """Serve until the runner is cleaned up; port 0 picks a free one. Raises OSError if the address is taken."""
-    runner = web.AppRunner(application(world, folder), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application(world, settings), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.TCPSite(runner, settings.host, settings.port).start()
     return runner
 
 

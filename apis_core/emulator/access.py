@@ -1,0 +1,53 @@
+"""Who may use the emulator: this machine; from elsewhere whoever shows the token, or comes from an address that is allowed."""
+
+from collections.abc import Sequence
+import hmac
+import ipaddress
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+import orjson
+
+from .settings import is_loopback
+
+
+def middleware(token: str, allow: Sequence[str]) -> Middleware:
+    """What is asked before every request."""
+    networks = [ipaddress.ip_network(address, strict=False) for address in allow]
+
+    def is_allowed(request: web.Request) -> bool:
+        if is_loopback(request.remote) or any(_address(request.remote) in network for network in networks):
+            return True
+        shown = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.query.get("token", "")
+        return bool(token) and hmac.compare_digest(shown.encode(), token.encode())
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_allowed(request):
+            return _refused("this address is not allowed, and no token was shown", 401)
+        # A page of another origin could make a browser on this machine command a converter: every path is a GET.
+        if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.path != "/":
+            return _refused("a page of another origin asks", 403)
+        if is_loopback(request.remote) and not _is_named_here(request):
+            return _refused("a name that was pointed to this machine asks", 403)
+        return await handler(request)
+
+    return check
+
+
+def _refused(reason: str, status: int) -> web.Response:
+    return web.Response(body=orjson.dumps({"error": reason}), status=status, content_type="application/json")
+
+
+def _address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(text or "")
+    except ValueError:
+        return ipaddress.IPv6Address("::")
+
+
+def _is_named_here(request: web.Request) -> bool:
+    """Whether a browser's request names this machine as itself; other clients send no such header."""
+    if "Sec-Fetch-Site" not in request.headers:
+        return True
+    return is_loopback(request.host.rpartition(":")[0].strip("[]") or request.host)
