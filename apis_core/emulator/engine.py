@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from enum import IntFlag
+import math
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,8 @@ class Engine:
         for name, values in self._arrays((house,)).items():
             setattr(self, name, np.concatenate([getattr(self, name), values]))
         self._listed((house,))
-        self._houses_now()
+        self._look_outside()
+        self._share_currents()
 
     def remove(self, unit_id: str) -> None:
         """One house less; a line it held falls."""
@@ -187,9 +189,9 @@ class Engine:
             setattr(self, name, np.delete(getattr(self, name), unit, axis=0))
         del self.houses[unit]
         self._listed(())
+        self._look_outside()
         self._hold_line()
         self._share_currents()
-        self._houses_now()
 
     def replace_all(self, houses: tuple[House, ...], elapsed_s: float | None = None) -> None:
         """Other houses instead of these, all in wait; the time too, if given."""
@@ -198,9 +200,9 @@ class Engine:
             setattr(self, name, values)
         self._listed(houses)
         self.elapsed_s = self.elapsed_s if elapsed_s is None else elapsed_s
+        self._look_outside()
         self._hold_line()
         self._share_currents()
-        self._houses_now()
 
     def settle_at(self, line_voltage_v: float, energy_wh: Array, commands: list[tuple[ConverterMode, float, float, float]]) -> None:
         """All houses in a state at once: mode, voltage [V], current [A] and droop of each converter."""
@@ -240,7 +242,9 @@ class Engine:
     def advance_to(self, elapsed_s: float) -> None:
         """Let the world go on until `elapsed_s`; a time that has passed changes nothing."""
         while elapsed_s - self.elapsed_s > 1e-9:
-            end_s = min(elapsed_s, self.elapsed_s + STEP_S)
+            # Sun, load and UPS are looked at on a grid of their own, so that a day is the same however it is cut.
+            grid_s = (math.floor(self.elapsed_s / STEP_S + 1e-9) + 1) * STEP_S
+            end_s = min(elapsed_s, grid_s)
             if self._ramp is not None:
                 end_s = min(end_s, self._ramp.end_s)
             if self._dip[1] > self.elapsed_s:
@@ -249,6 +253,8 @@ class Engine:
             taken_s, self.elapsed_s = end_s - self.elapsed_s, end_s
             for observer in self.observers:
                 observer(taken_s)
+            if end_s >= grid_s - 1e-9:
+                self._look_outside()
             self._follow_line()
 
     def set_mode(self, unit: int, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float | None) -> None:
@@ -275,8 +281,8 @@ class Engine:
     def set_state_of_charge(self, unit: int, percent: float) -> None:
         """Put a battery at a charge [%]."""
         self.energy_wh[unit] = self.capacity_wh[unit] * percent / 100
+        self._look_outside()
         self._share_currents()
-        self._houses_now()
 
     def set_permission(self, unit: int, permission: int) -> None:
         """What the battery allows: 0 nothing, 1 charging, 2 discharging, 3 both."""
@@ -370,7 +376,7 @@ class Engine:
         self.unit_voltage_v = settled.voltage_v if references.any() else np.full(len(self.mode), voltage_v)
         self._note_limits(settled.limited, sign, references)
         self._protect()
-        self._houses_now()
+        self._flows_now()
 
     def _note_limits(self, limited: Mask, sign: Array, references: Mask) -> None:
         gives = np.where(references, -np.sign(self.grid_current_a), sign) < 0
@@ -401,7 +407,7 @@ class Engine:
             self.trip(int(tripped[0]), Alarm(int(found[tripped[0]])))
 
     def _step(self, seconds: float) -> None:
-        self._houses_now()
+        self._flows_now()
         hours = seconds / 3600
         # A ramp changes the voltage within the step: its mean counts.
         unit_v = self.unit_voltage_v
@@ -416,12 +422,19 @@ class Engine:
 
     def _houses_now(self) -> None:
         """PV, load, UPS state and battery flow at this moment (hardware reference 1.6, steps 1 to 5)."""
+        self._look_outside()
+        self._flows_now()
+
+    def _look_outside(self) -> None:
         moment_s = self._year_s + self.elapsed_s
-        solar_w = self._profiles.solar.at(moment_s, self._solar_rows, self._shift_s) * self._solar_scale
-        load_w = self._profiles.load.at(moment_s, self._load_rows, self._shift_s) * self._load_scale
+        self._sun_w = self._profiles.solar.at(moment_s, self._solar_rows, self._shift_s) * self._solar_scale
+        self.load_w = self._profiles.load.at(moment_s, self._load_rows, self._shift_s) * self._load_scale
         charge_pct, trigger = self.state_of_charge_pct, self.site.triggers
         self.bypass = (self.bypass | (charge_pct <= trigger.bypass_on_pct)) & (charge_pct < trigger.bypass_off_pct)
         self.ac_charging = (self.ac_charging | (charge_pct <= trigger.ac_on_pct)) & (charge_pct < trigger.ac_off_pct)
+
+    def _flows_now(self) -> None:
+        solar_w, load_w, charge_pct = self._sun_w, self.load_w, self.state_of_charge_pct
         loss = dict(zip(LOSS_NAMES, self._losses.T, strict=True))
         grid_w = self.grid_power_w
         dc_loss_w = loss["system_w"] + self._converter_loss_w
@@ -436,9 +449,10 @@ class Engine:
         full = (charge_pct >= 100) & (need_w < solar_w)
         self.solar_w = np.where(full, need_w, solar_w)
         self.flow_w = np.where(full, 0.0, grid_w + solar_w + mains_w - load_w - ac_loss_w - dc_loss_w)
-        self.load_w, self.mains_w = load_w, mains_w
+        self.mains_w = mains_w
         self.ac_loss_w, self.dc_loss_w, self.curtailed_w = ac_loss_w, dc_loss_w, np.where(full, solar_w - need_w, 0.0)
 
+    _sun_w: Array
     ac_loss_w: Array
     dc_loss_w: Array
     curtailed_w: Array
