@@ -18,7 +18,7 @@ from ..model.converter import ConverterMode
 from . import line
 from .houses import LOSS_NAMES, House, Triggers
 from .line import Array, Mask, Ramp
-from .profiles import WEEK_H, Profiles
+from .profiles import WEEK_H, Profiles, Sampler
 
 STEP_S = 10.0
 BATTERY_VOLTAGE_V = 48.0
@@ -77,7 +77,7 @@ class Site:
 
 _PER_UNIT = (
     "capacity_wh", "energy_wh", "mode", "target_voltage_v", "droop_ratio", "current_limit_a", "grid_current_a", "unit_voltage_v",
-    "bypass", "ac_charging", "solar_w", "load_w", "mains_w", "flow_w", "wasted_wh", "battery_integral_wh", "grid_integral_wh",
+    "bypass", "ac_charging", "solar_w", "load_w", "flow_w", "wasted_wh", "battery_integral_wh", "grid_integral_wh",
     "battery_voltage_v", "current_max_a", "permission", "alarm", "stuck", "no_ramp",
     "_load_rows", "_solar_rows", "_shift_s", "_load_scale", "_solar_scale", "_losses", "_thresholds",
 )  # fmt: skip
@@ -120,7 +120,6 @@ class Engine:
     ac_charging: Mask
     solar_w: Array
     load_w: Array
-    mains_w: Array
     flow_w: Array
     wasted_wh: Array
     battery_integral_wh: Array
@@ -169,6 +168,14 @@ class Engine:
 
     def _listed(self, houses: tuple[House, ...]) -> None:
         self.houses += houses
+        self._loss = {name: np.ascontiguousarray(column) for name, column in zip(LOSS_NAMES, self._losses.T, strict=True)}
+        self._converter_loss_w = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
+        self._percent_wh, self._capacity_min_wh = self.capacity_wh / 100, float(self.capacity_wh.min(initial=np.inf))
+        self._sun = Sampler(self._profiles.solar, self._solar_rows, self._shift_s)
+        self._load = Sampler(self._profiles.load, self._load_rows, self._shift_s)
+        self._grid_w = self.grid_current_a * self.unit_voltage_v
+        self._active = self._thresholds[:, 0] < np.inf
+        self._any_active = bool(self._active.any())
         self.unit_ids = [house.unit_id for house in self.houses]
         self.index = {unit_id: i for i, unit_id in enumerate(self.unit_ids)}
 
@@ -226,18 +233,13 @@ class Engine:
     @property
     def grid_power_w(self) -> Array:
         """Power between line and converters, positive into the house [W]."""
-        return self.grid_current_a * self.unit_voltage_v
+        return self._grid_w
 
     @property
     def battery_power_w(self) -> Array:
         """Power between converters and batteries, positive into the battery [W]."""
-        power: Array = self.grid_power_w - self._converter_loss_w
+        power: Array = self._grid_w - self._converter_loss_w
         return power
-
-    @property
-    def _converter_loss_w(self) -> Array:
-        loss: Array = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
-        return loss
 
     def advance_to(self, elapsed_s: float) -> None:
         """Let the world go on until `elapsed_s`; a time that has passed changes nothing."""
@@ -256,6 +258,7 @@ class Engine:
             if end_s >= grid_s - 1e-9:
                 self._look_outside()
             self._follow_line()
+            self._flows_now()
 
     def set_mode(self, unit: int, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float | None) -> None:
         """Command a converter's mode with its set-points. A heavy alarm is over once it is told to wait."""
@@ -353,16 +356,21 @@ class Engine:
         return np.where(may_give, -limit, 0.0), np.where(may_take, limit, 0.0)
 
     def _bounds_have_moved(self) -> bool:
-        low_a, high_a = self._limits_a()
-        return not (np.array_equal(low_a, self._low_a) and np.array_equal(high_a, self._high_a))
+        """Whether a battery has become empty or full, or is so no longer."""
+        empty, full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
+        return not (np.array_equal(empty, self._empty) and np.array_equal(full, self._full))
 
-    _low_a: Array = np.zeros(0)
-    _high_a: Array = np.zeros(0)
+    _empty: Mask = np.zeros(0, dtype=bool)
+    _full: Mask = np.zeros(0, dtype=bool)
+    _active: Mask = np.zeros(0, dtype=bool)
+    _any_active: bool = False
 
     def _share_currents(self) -> None:
         references = self.mode == REFERENCE
         sign = np.where(self.mode == CHARGE, 1.0, np.where(self.mode == DISCHARGE, -1.0, 0.0))
-        self._low_a, self._high_a = self._limits_a()
+        low_a, high_a = self._limits_a()
+        self._empty, self._full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
+        self._converter_loss_w = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
         voltage_v = self.line_voltage_v * self._dip[0]
         resistance = np.full(len(self.mode), self.site.line_resistance_ohm)
         if self.site.droop:
@@ -371,12 +379,12 @@ class Engine:
             resistance = resistance + np.where(references, droop, 0.0)
         source_v = np.full(len(self.mode), voltage_v)
         wish_a = sign * self.current_limit_a
-        settled = line.settle(wish_a, references, self._low_a, self._high_a, voltage_v, source_v, resistance, self.leak_a)
+        settled = line.settle(wish_a, references, low_a, high_a, voltage_v, source_v, resistance, self.leak_a)
         self.grid_current_a = settled.current_a
         self.unit_voltage_v = settled.voltage_v if references.any() else np.full(len(self.mode), voltage_v)
+        self._flows_now()
         self._note_limits(settled.limited, sign, references)
         self._protect()
-        self._flows_now()
 
     def _note_limits(self, limited: Mask, sign: Array, references: Mask) -> None:
         gives = np.where(references, -np.sign(self.grid_current_a), sign) < 0
@@ -389,8 +397,7 @@ class Engine:
 
     def _protect(self) -> None:
         """Converters whose thresholds are active go to wait by themselves where one is passed."""
-        active = (self._thresholds[:, 0] < np.inf) & (self.mode != WAIT)
-        if not active.any():
+        if not self._any_active or not (active := self._active & (self.mode != WAIT)).any():
             return
         over_v, under_v, battery_a, battery_over_v, battery_under_v = self._thresholds.T
         battery_now_a = np.abs(self.battery_power_w / self.battery_voltage_v)
@@ -407,18 +414,18 @@ class Engine:
             self.trip(int(tripped[0]), Alarm(int(found[tripped[0]])))
 
     def _step(self, seconds: float) -> None:
-        self._flows_now()
         hours = seconds / 3600
-        # A ramp changes the voltage within the step: its mean counts.
-        unit_v = self.unit_voltage_v
+        grid_w = self._grid_w
         if self._ramp is not None:
-            unit_v = (self.line_voltage_v + self._ramp.voltage_v(self.elapsed_s + seconds)) / 2 + (unit_v - self.line_voltage_v)
-        grid_w = self.grid_current_a * unit_v
+            # A ramp changes the voltage within the step: its mean counts.
+            middle_v = (self.line_voltage_v + self._ramp.voltage_v(self.elapsed_s + seconds)) / 2
+            grid_w = self.grid_current_a * (self.unit_voltage_v + (middle_v - self.line_voltage_v))
         self.grid_integral_wh += grid_w * hours
         self.battery_integral_wh += (grid_w - self._converter_loss_w) * hours
         energy_wh = self.energy_wh + self.flow_w * hours
-        self.wasted_wh += np.maximum(energy_wh - self.capacity_wh, 0.0)
-        self.energy_wh = np.clip(energy_wh, 0.0, self.capacity_wh)
+        if energy_wh.max() > self._capacity_min_wh:
+            self.wasted_wh += np.maximum(energy_wh - self.capacity_wh, 0.0)
+        self.energy_wh = np.minimum(np.maximum(energy_wh, 0.0), self.capacity_wh)
 
     def _houses_now(self) -> None:
         """PV, load, UPS state and battery flow at this moment (hardware reference 1.6, steps 1 to 5)."""
@@ -426,36 +433,65 @@ class Engine:
         self._flows_now()
 
     def _look_outside(self) -> None:
+        """Sun, load and UPS; what the house needs from its battery follows from them."""
         moment_s = self._year_s + self.elapsed_s
-        self._sun_w = self._profiles.solar.at(moment_s, self._solar_rows, self._shift_s) * self._solar_scale
-        self.load_w = self._profiles.load.at(moment_s, self._load_rows, self._shift_s) * self._load_scale
-        charge_pct, trigger = self.state_of_charge_pct, self.site.triggers
-        self.bypass = (self.bypass | (charge_pct <= trigger.bypass_on_pct)) & (charge_pct < trigger.bypass_off_pct)
-        self.ac_charging = (self.ac_charging | (charge_pct <= trigger.ac_on_pct)) & (charge_pct < trigger.ac_off_pct)
+        self._sun_w = self._sun.at(moment_s) * self._solar_scale
+        self.load_w = self._load.at(moment_s) * self._load_scale
+        charge, trigger, size = self.energy_wh, self.site.triggers, self._percent_wh
+        self.bypass = (self.bypass | (charge <= trigger.bypass_on_pct * size)) & (charge < trigger.bypass_off_pct * size)
+        self.ac_charging = (self.ac_charging | (charge <= trigger.ac_on_pct * size)) & (charge < trigger.ac_off_pct * size)
+        loss = self._loss
+        from_battery_w = loss["ups_battery_w"] + (1 + loss["ups_battery_ratio"]) * self.load_w
+        self._base_w = np.where(self.bypass, 0.0, from_battery_w) + loss["system_w"] - np.where(self.ac_charging, loss["ac_charge_w"], 0.0)
 
     def _flows_now(self) -> None:
-        solar_w, load_w, charge_pct = self._sun_w, self.load_w, self.state_of_charge_pct
-        loss = dict(zip(LOSS_NAMES, self._losses.T, strict=True))
-        grid_w = self.grid_power_w
-        dc_loss_w = loss["system_w"] + self._converter_loss_w
-        ac_loss_w = loss["transformer_w"] + np.where(
-            self.bypass, loss["ups_bypass_w"] + (loss["ups_bypass_ratio"] + loss["transformer_ratio"]) * load_w, 0.0
-        )
-        dc_loss_w = dc_loss_w + np.where(self.bypass, 0.0, loss["ups_battery_w"] + loss["ups_battery_ratio"] * load_w)
-        mains_w = np.where(self.bypass, load_w + ac_loss_w, ac_loss_w)
-        ac_loss_w = ac_loss_w + np.where(self.ac_charging, loss["ac_charge_loss_w"], 0.0)
-        mains_w = mains_w + np.where(self.ac_charging, loss["ac_charge_w"] + loss["ac_charge_loss_w"], 0.0)
-        need_w = load_w - grid_w + dc_loss_w
-        full = (charge_pct >= 100) & (need_w < solar_w)
-        self.solar_w = np.where(full, need_w, solar_w)
-        self.flow_w = np.where(full, 0.0, grid_w + solar_w + mains_w - load_w - ac_loss_w - dc_loss_w)
-        self.mains_w = mains_w
-        self.ac_loss_w, self.dc_loss_w, self.curtailed_w = ac_loss_w, dc_loss_w, np.where(full, solar_w - need_w, 0.0)
+        """The batteries' flow. In bypass the mains feed the load; what they add beyond it is lost in UPS and transformer."""
+        self._grid_w = self.grid_current_a * self.unit_voltage_v
+        need_w = self._base_w + self._converter_loss_w - self._grid_w
+        self.solar_w, self.flow_w = self._sun_w, self._sun_w - need_w
+        full = (self.energy_wh >= self.capacity_wh) & (self.flow_w > 0)
+        if full.any():
+            self.solar_w = np.where(full, need_w, self._sun_w)
+            self.flow_w = np.where(full, 0.0, self.flow_w)
 
+    @property
+    def curtailed_w(self) -> Array:
+        """PV that a full battery does not take [W]."""
+        return self._sun_w - self.solar_w
+
+    @property
+    def ac_loss_w(self) -> Array:
+        """What is lost on the mains side [W]."""
+        loss = self._loss
+        in_bypass_w = loss["ups_bypass_w"] + (loss["ups_bypass_ratio"] + loss["transformer_ratio"]) * self.load_w
+        lost: Array = loss["transformer_w"] + np.where(self.bypass, in_bypass_w, 0.0)
+        lost += np.where(self.ac_charging, loss["ac_charge_loss_w"], 0.0)
+        return lost
+
+    @property
+    def dc_loss_w(self) -> Array:
+        """What is lost on the battery side [W]."""
+        loss = self._loss
+        in_battery_mode_w = loss["ups_battery_w"] + loss["ups_battery_ratio"] * self.load_w
+        lost: Array = loss["system_w"] + self._converter_loss_w + np.where(self.bypass, 0.0, in_battery_mode_w)
+        return lost
+
+    @property
+    def mains_w(self) -> Array:
+        """What the house takes from the mains [W]."""
+        taken: Array = np.where(self.bypass, self.load_w, 0.0) + self.ac_loss_w
+        taken += np.where(self.ac_charging, self._loss["ac_charge_w"], 0.0)
+        return taken
+
+    _sun: Sampler
+    _load: Sampler
     _sun_w: Array
-    ac_loss_w: Array
-    dc_loss_w: Array
-    curtailed_w: Array
+    _base_w: Array
+    _grid_w: Array
+    _percent_wh: Array
+    _capacity_min_wh: float
+    _loss: dict[str, Array]
+    _converter_loss_w: Array
 
 
 def _thresholds(house: House) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import dataclass
 from importlib import resources
+import math
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +22,28 @@ class Series:
     values_w: NDArray[np.float64]
     interval_s: float
 
-    def at(self, seconds: float, rows: NDArray[np.intp], shift_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Linear interpolation at a time since the start of the year [W], for the given rows, each shifted by `shift_s`."""
-        position = (seconds + shift_s) / self.interval_s
-        first = np.floor(position).astype(np.intp)
-        weight = position - first
-        count = self.values_w.shape[1]
-        first %= count
-        values: NDArray[np.float64] = (1 - weight) * self.values_w[rows, first] + weight * self.values_w[rows, (first + 1) % count]
-        return values
+
+class Sampler:
+    """A series as some houses see it: which row each has, and by how many intervals it is shifted."""
+
+    def __init__(self, series: Series, rows: NDArray[np.intp], shift_s: NDArray[np.float64]) -> None:
+        """`rows`: shape (N,); `shift_s`: whole intervals, shape (N,) [s]."""
+        self._series, self._rows = series, rows
+        self._shift = np.rint(shift_s / series.interval_s).astype(np.intp)
+        self._first = -1
+        self._from_w = self._rise_w = np.zeros(len(rows))
+
+    def at(self, seconds: float) -> NDArray[np.float64]:
+        """Linear interpolation at a time since the start of the year [W], shape (N,)."""
+        position = seconds / self._series.interval_s
+        first = math.floor(position)
+        if first != self._first:
+            values, count = self._series.values_w, self._series.values_w.shape[1]
+            begin = (first + self._shift) % count
+            self._first, self._from_w = first, values[self._rows, begin]
+            self._rise_w = values[self._rows, (begin + 1) % count] - self._from_w
+        found: NDArray[np.float64] = self._from_w + (position - first) * self._rise_w
+        return found
 
 
 @dataclass(frozen=True, slots=True)

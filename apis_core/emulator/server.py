@@ -59,6 +59,8 @@ async def _device(request: web.Request) -> web.StreamResponse:
         raise web.HTTPGatewayTimeout
     if fault.delay_s:
         await asyncio.sleep(fault.delay_s)
+    if request.path == "/get/log" and not world.faults:
+        return _json(world.log())
     answer = world.ask(target)
     if isinstance(answer, api.Text):
         return web.Response(text=str(answer), content_type="text/html")

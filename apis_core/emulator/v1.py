@@ -118,6 +118,7 @@ async def _patch_state(request: web.Request) -> web.Response:
         world.engine.set_leak(float(values["leak_a"]))
     if "dip_ratio" in values:
         world.engine.dip(float(values["dip_ratio"]), float(values["dip_s"]))
+    world.forget()
     world.changed.set()
     return _json(state_json(world))
 
@@ -150,6 +151,7 @@ async def _put_unit(request: web.Request) -> web.Response:
     if len(world.engine.houses) >= UNITS_MAX:
         raise BadRequestError(f"units: found {UNITS_MAX}, which is the most", 409)
     world.engine.add(house)
+    world.forget()
     world.changed.set()
     return _json(full_json(world, world.engine.index[unit_id]), 201)
 
@@ -165,6 +167,7 @@ async def _patch_unit(request: web.Request) -> web.Response:
         world.engine.set_permission(unit, int(values["permission"]))
     if "battery_voltage_v" in values:
         world.engine.set_battery_voltage(unit, float(values["battery_voltage_v"]))
+    world.forget()
     world.changed.set()
     return _json(full_json(world, unit))
 
@@ -176,6 +179,7 @@ async def _delete_unit(request: web.Request) -> web.Response:
         raise BadRequestError(f"unit {unit_id}: it is the last one", 409)
     world.engine.remove(unit_id)
     world.faults.pop(unit_id, None)
+    world.forget()
     world.changed.set()
     return web.Response(status=204)
 
@@ -192,6 +196,7 @@ async def _converter(request: web.Request) -> web.Response:
         raise MessageError(f"converter.current_a: found {values['current_a']:g}, expected 0 to {limit_a:g}")
     droop = values.get("droop_ratio")
     world.engine.set_mode(unit, ConverterMode[values["mode"]], float(values["line_voltage_v"]), float(values["current_a"]), droop)
+    world.forget()
     world.changed.set()
     return _json(full_json(world, unit))
 
@@ -212,6 +217,7 @@ async def _put_fault(request: web.Request) -> web.Response:
     world, data = _world(request), await _body(request)
     unit = _index(request, world)
     world.set_fault(world.engine.unit_ids[unit], UnitFault.from_json(data))
+    world.forget()
     world.changed.set()
     return _json(full_json(world, unit))
 
@@ -256,6 +262,7 @@ async def _load_snapshot(request: web.Request) -> web.Response:
     restore(world.engine, data)
     world.restart_clock()
     world.faults.clear()
+    world.forget()
     world.changed.set()
     return _json(state_json(world))
 

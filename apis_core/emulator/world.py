@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+import math
 from pathlib import Path
 import random
 from typing import Any
+
+import orjson
 
 from ..model.errors import DriverError
 from ..ports import DeviceRequest
@@ -15,6 +18,7 @@ from .history import History
 
 TICK_S = 0.1
 SILENCE_S = 60.0
+LOG_KEPT_S = 0.05
 NO_FAULT = UnitFault()
 
 
@@ -36,6 +40,7 @@ class World:
         self.faults: dict[str, UnitFault] = {}
         self.changed = asyncio.Event()
         self.history = History()
+        self._log: tuple[float, bytes] = (-math.inf, b"")
         self._frozen: dict[str, Any] = {}
         self._rng = rng or random.Random(0)
         self._seconds = seconds
@@ -100,9 +105,21 @@ class World:
                 self._frozen[target] = self.device.answer(target)
             return self._frozen[target]
         answer = self.device.answer(target)
-        if not target.startswith("/get/"):
+        if not target.startswith("/get/") or target == "/get/last":
             self.changed.set()
+            self.forget()
         return fault.shown(answer, self._rng)
+
+    def log(self) -> bytes:
+        """`/get/log` as JSON text; for a twentieth of a second the same, unless something was set."""
+        now_s = self._seconds()
+        if now_s - self._log[0] > LOG_KEPT_S or not self._log[1]:
+            self._log = (now_s, orjson.dumps(self.ask("/get/log")))
+        return self._log[1]
+
+    def forget(self) -> None:
+        """Something was set: whoever asks next sees it."""
+        self._log = (-math.inf, b"")
 
     async def send(self, request: DeviceRequest) -> Any:
         """The device API as a driver's sender, without a network. Raises DriverError where the device fails."""
