@@ -366,6 +366,7 @@ async def open_emulator(settings: EmulatorSettings) -> AsyncIterator[tuple[World
 
     """
     from .emulator import server
+    from .emulator.announcement import announced
     from .emulator.building import build, recorder_for
     from .emulator.world import World
 
@@ -377,8 +378,10 @@ async def open_emulator(settings: EmulatorSettings) -> AsyncIterator[tuple[World
     world = World(engine, asyncio.get_running_loop().time, settings.acceleration, folder=settings.data_dir)
     runner = await server.serve(world, settings)
     ticking = asyncio.create_task(world.run())
+    port = server.port_of(runner)
     try:
-        yield world, server.port_of(runner)
+        async with announced(settings.host, port, server.identity(settings.data_dir)):
+            yield world, port
     finally:
         ticking.cancel()
         await asyncio.gather(ticking, return_exceptions=True)

@@ -153,7 +153,7 @@ def emulator(
         "summary": summary,
         "individual": individual,
         "token": token,
-        "allow": tuple(allow) if allow else None,
+        "allow": (*chosen.allow, *allow) if allow else None,
     }
     options = replace(chosen, **{key: value for key, value in flags.items() if value is not None})  # type: ignore[arg-type]
 

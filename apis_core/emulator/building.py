@@ -34,8 +34,11 @@ def _nth(values: Sequence[float], index: int, default: float) -> float:
 
 def recorder_for(engine: Engine, settings: Settings) -> Recorder | None:
     """What writes the emulation down, if the settings want it. Raises ConfigError or OSError."""
-    if settings.individual is None and settings.summary is None:
+    kept = settings.data_dir if settings.record else None
+    individual_to = settings.individual or (str(kept / "units.csv") if kept is not None else None)
+    summary_to = settings.summary or (kept / "summary.csv" if kept is not None else None)
+    if individual_to is None and summary_to is None:
         return None
-    individual = sink_for(settings.individual) if settings.individual is not None else None
-    summary = CsvSink(settings.summary, SUMMARY) if settings.summary is not None else None
+    individual = sink_for(individual_to) if individual_to is not None else None
+    summary = CsvSink(summary_to, SUMMARY) if summary_to is not None else None
     return Recorder(engine, individual, summary, settings.record_interval_s)

@@ -1,7 +1,9 @@
 """The emulator behind HTTP: the original's device API as it was, and beside it the present one under /api/v1."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
+import uuid
 
 from aiohttp import web
 import orjson
@@ -21,6 +23,7 @@ def application(world: World, settings: Settings | None = None) -> web.Applicati
     settings = settings or Settings()
     app = web.Application(middlewares=[access.middleware(settings.token, settings.allow), _errors], client_max_size=v1.BODY_MAX)
     app[WORLD] = world
+    app[v1.IDENTITY] = identity(settings.data_dir)
     if settings.data_dir is not None:
         app[v1.FOLDER] = settings.data_dir
     app.router.add_routes(v1.routes())
@@ -77,6 +80,18 @@ async def _set_acceleration(request: web.Request) -> web.StreamResponse:
         raise api.BadRequestError(f"acceleration: found {text[:40]!r}, expected a whole number from 0 to {MAX_ACCELERATION}")
     request.app[WORLD].set_acceleration(float(text))
     return await _get_acceleration(request)
+
+
+def identity(folder: Path | None) -> str:
+    """Who this emulator is: the same after a restart, where it has a data folder to remember it."""
+    path = folder / "emulator.id" if folder is not None else None
+    if path is not None and path.is_file():
+        return path.read_text(encoding="utf-8").strip()
+    made = uuid.uuid4().hex
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(made, encoding="utf-8")
+    return made
 
 
 async def serve(world: World, settings: Settings) -> web.AppRunner:

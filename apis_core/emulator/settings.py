@@ -24,7 +24,7 @@ class Settings:
 
     `token`: what a client from elsewhere has to show; `allow`: addresses and networks that need none. `individual`: a CSV or
     Parquet file, or a database's URL, for the state of each unit every `record_interval_s`; `summary`: a CSV file with the
-    days of all units.
+    days of all units; `record`: both, as CSV files in the data folder.
     """
 
     units: int = 4
@@ -47,6 +47,7 @@ class Settings:
     data_dir: Path | None = None
     summary: Path | None = None
     individual: str | None = None
+    record: bool = False
     record_interval_s: float = 60.0
     token: str = ""
     allow: tuple[str, ...] = ()
@@ -174,6 +175,7 @@ _KEYS = (
     _own("data_dir", text),
     _own("summary", text),
     _own("individual", text),
+    _own("record", flag),
     _own("record_interval_s", number(at_least=1)),
     _own("token", any_text),
     _own("allow", _texts),

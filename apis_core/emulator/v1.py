@@ -31,6 +31,8 @@ BODY_MAX = 16 * 1024 * 1024
 SNAPSHOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 WORLD = web.AppKey("world", World)
 FOLDER = web.AppKey("folder", Path)
+IDENTITY = web.AppKey("identity", str)
+API = "1"
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -87,7 +89,8 @@ async def _openapi(_request: web.Request) -> web.Response:
 
 async def _health(request: web.Request) -> web.Response:
     world = _world(request)
-    return _json({"status": "ok", "version": version("apis-interchange"), "units": len(world.engine.houses)})
+    about = {"role": "emulator", "id": request.app[IDENTITY], "api": API, "version": version("apis-interchange")}
+    return _json({"status": "ok", **about, "units": len(world.engine.houses)})
 
 
 def state_json(world: World) -> dict[str, Any]:

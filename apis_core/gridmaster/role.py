@@ -17,6 +17,8 @@ from .master import GridMaster
 
 _LOGGER = logging.getLogger(__name__)
 EPOCH_TIMEOUT_S = 1.0
+# How often the holder looks whether the role belongs elsewhere [wall s].
+LOOK_S = 1.0
 
 
 class Role:
@@ -161,17 +163,18 @@ class Role:
                 # The lease is this unit's, and yet a member has seen a higher epoch: once more, above that one.
                 await self._lease.hand_to("")
                 return
-            now_s = self._clock.wall()
+            now_s, pause_s = self._clock.wall(), LOOK_S
             if now_s >= due_s:
                 try:
                     if not await self._lease.renew():
                         return
                     due_s = now_s + times.lease_renewal_s
                 except ClusterError as unreachable:
+                    pause_s = times.lease_retry_s
                     if not self._lease.is_held:
                         _LOGGER.warning("%s gives up the role: %s", self._settings.unit_id, unreachable)
                         return
-            await asyncio.wait({work}, timeout=times.lease_retry_s)
+            await asyncio.wait({work}, timeout=min(pause_s, max(times.lease_retry_s, due_s - now_s)))
         if work.done() and not work.cancelled() and (error := work.exception()) is not None:
             _LOGGER.error("Grid Master of %s failed", self._settings.unit_id, exc_info=error)
             message = f"the Grid Master stopped: {error!r}"
