@@ -86,6 +86,7 @@ def test_a_deal_with_a_dead_unit_leaves_the_store() -> None:
         c.engine.line_voltage_v = 300.0
         # The line lies in the band where no deal begins: the deal is there, and nothing was switched on.
         c.engine._hold_line = lambda: None  # type: ignore[method-assign]
+        c.engine._share_currents()
         deal = await create(c, "E002", "E003", 50)
         await c.community.kill_unit("E002")
         await c.no_deals(120)

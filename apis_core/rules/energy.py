@@ -139,6 +139,9 @@ def shares(current_a: float, running_a: Mapping[str, float], stopping_a: Mapping
     """
     bound_a = sum(abs(a) for a in running_a.values())
     whole_a = max(current_a, bound_a)
+    if whole_a <= 0:
+        # Nothing flows, and no deal has its current yet.
+        return {}
     found = {deal_id: abs(a) / whole_a for deal_id, a in running_a.items()}
     leftover_a, leaving_a = current_a - bound_a, sum(abs(a) for a in stopping_a.values())
     if leftover_a > 0 and leaving_a > 0:

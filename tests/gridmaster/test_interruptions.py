@@ -190,6 +190,7 @@ def test_a_grant_that_ran_out_ends_the_deal_before_it_began() -> None:
         await c.settle(5)
         c.engine.line_voltage_v = 300.0
         c.engine._hold_line = lambda: None  # type: ignore[method-assign]
+        c.engine._share_currents()
         await deal(c, "E002", "E003", 10)
         await c.no_deals(900)
         (ended,) = await c.community.deals()
