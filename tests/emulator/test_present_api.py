@@ -9,11 +9,13 @@ from typing import Any, Self
 
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given, settings as hypothesis_settings, strategies as st
+from pyarrow import parquet
 import pytest
 import sqlalchemy as sa
 
 from apis_core.clock import run_virtual
 from apis_core.emulator import settings as emulator_settings
+from apis_core.emulator.announcement import announced, properties
 from apis_core.emulator.building import build, recorder_for
 from apis_core.emulator.documents import openapi
 from apis_core.emulator.faults import UnitFault
@@ -286,3 +288,45 @@ def test_a_month_is_written_down_day_by_day(tmp_path: Path) -> None:
     with database.connect() as connection:
         assert connection.scalar(sa.text("select count(*) from emulator_units")) == len(units)
     database.dispose()
+
+
+def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
+    for name in ("units.csv", "units.parquet"):
+        settings = Settings(units=3, individual=str(tmp_path / name), record_interval_s=600)
+        engine = build(settings)
+        recorder = recorder_for(engine, settings)
+        assert recorder is not None
+        engine.advance_to(7200.0)
+        recorder.close()
+    rows = list(csv.DictReader((tmp_path / "units.csv").read_text().splitlines()))
+    table = parquet.read_table(tmp_path / "units.parquet").to_pylist()
+    assert [{key: str(value) for key, value in row.items()} for row in table] == rows
+    assert len(rows) == 3 * 13
+
+
+async def test_it_is_announced_only_where_it_can_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered: list[Any] = []
+
+    class Quiet:
+        """The network's edge: nothing is sent."""
+
+        def __init__(self, **_: Any) -> None:
+            registered.append("open")
+
+        async def async_register_service(self, info: Any) -> None:
+            registered.append(info)
+
+        async def async_unregister_service(self, _info: Any) -> None:
+            registered.append("gone")
+
+        async def async_close(self) -> None:
+            registered.append("closed")
+
+    monkeypatch.setattr("zeroconf.asyncio.AsyncZeroconf", Quiet)
+    async with announced("127.0.0.1", 4390, "a" * 32):
+        assert registered == []
+    async with announced("192.168.1.7", 4390, "a" * 32):
+        info = registered[1]
+        assert (info.type, info.port, info.parsed_addresses()) == ("_apis._tcp.local.", 4390, ["192.168.1.7"])
+        assert info.decoded_properties == properties("a" * 32)
+    assert registered[-2:] == ["gone", "closed"]
