@@ -172,6 +172,7 @@ async def open_community(
             hub = EmbeddedHub(store_file, clock.wall)
             await _take_over(hub.store)
             await _agreed_policy(hub.store, setups)
+            policy = setups[0].settings.policy
             guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
             nodes = []
             for setup in setups:

@@ -135,9 +135,12 @@ class LocalCommunity:
         """End in order: all deals first, then every unit's converter and role."""
         await asyncio.gather(*self._closing, return_exceptions=True)
         living = self._living()
-        await asyncio.gather(*(node.end_own_deals("shutdown") for node in living))
-        await asyncio.gather(*(node.stop("shutdown") for node in living))
+        # One that fails holds nobody else up on the way to wait.
+        results = await asyncio.gather(*(node.end_own_deals("shutdown") for node in living), return_exceptions=True)
+        results += await asyncio.gather(*(node.stop("shutdown") for node in living), return_exceptions=True)
         await self._stop_watching()
+        for failure in (result for result in results if isinstance(result, Exception)):
+            raise failure
 
     def _listen_to(self, node: Node) -> None:
         node.errors.listeners.append(self._on_error)
@@ -147,8 +150,10 @@ class LocalCommunity:
         """A unit that cannot go on ends in order; the others of this process go on."""
 
         async def close() -> None:
-            await node.stop(reason)
-            self.dead.add(node.unit_id)
+            try:
+                await node.stop(reason)
+            finally:
+                self.dead.add(node.unit_id)
             self._tell(Event("notice", self.clock.now(), f"{node.unit_id} was closed: {reason}", node.unit_id))
 
         task = asyncio.create_task(close(), name=f"close {node.unit_id}")

@@ -102,6 +102,7 @@ class Node:
         self.charter.mode_of_converter = lambda: self.controller.converter.mode
         self.charter.on_change = self._obey_policy
         self.role = Role(settings, cluster, self.board, clock, lambda: self.controller.highest_epoch, self.errors.report, guard)
+        self.charter.before_leaving = self.role.step_down
         cluster.trust(lambda: (*settings.policy.member_unit_ids, settings.unit_id))
         for subject, handler in (
             (SNAPSHOT, self._on_snapshot),
@@ -132,6 +133,8 @@ class Node:
             return self._closing
         if self.unit_id not in self.settings.policy.member_unit_ids:
             return f"{self.unit_id} is not a member of the community"
+        if self.charter.is_changing:
+            return "the community is about to change its policy or members"
         if self.mode not in modes:
             return f"the unit's mode is {self.mode}"
         trouble = self.cluster.store.trouble or self.ledger.trouble
@@ -229,7 +232,11 @@ class Node:
                 if value is not None and value != seen:
                     seen = value
                     who = f"{value.get('who')}: {value['reason']}" if value.get("reason") else str(value.get("who"))
-                    await self.ledger.record_mode("global", str(value.get("mode")), who, self.clock.now())
+                    try:
+                        await self.ledger.record_mode("global", str(value.get("mode")), who, self.clock.now())
+                    except LedgerError as error:
+                        # The mode holds all the same; that nothing can be written is told by the next reading.
+                        _LOGGER.error("%s: the mode was not written down: %s", self.unit_id, error)
                 reason = self._closing or (f"{self.unit_id}: {OperationMode.STOP}" if self.local_mode is OperationMode.STOP else "")
                 for deal in self.board.own_deals(self.unit_id) if reason else ():
                     await self.board.ask_to_stop(deal.deal_id, reason)
@@ -249,10 +256,19 @@ class Node:
             self.errors.report(ErrorReport(self.unit_id, Category.HARDWARE, Extent.LOCAL, Level.WARN, text))
 
     async def _obey_policy(self, _policy: Policy) -> None:
-        """The dead-man's times and the line it looks at are the policy's."""
-        with contextlib.suppress(ApisError):
-            await self.controller.reconcile("after a change of the policy")
+        """The dead-man's times and the line it looks at are the policy's; asked for until it has them."""
         self.board.wake()
+        self._spawn("policy", self._rearm)
+
+    async def _rearm(self) -> None:
+        while True:
+            try:
+                await self.controller.reconcile("after a change of the policy")
+            except ApisError as error:
+                _LOGGER.warning("%s: the dead-man has the old policy still: %s", self.unit_id, error)
+                await self.clock.sleep_wall(RESTART_DELAY_S)
+            else:
+                return
 
     def _say_if_too_slow(self) -> None:
         wanted_s = self.settings.policy.data_acquisition_period_s
@@ -291,7 +307,10 @@ class Node:
     async def _let_go(self) -> None:
         await self.cluster.close()
         await self._driver.close()
-        await self.ledger.flush()
+        try:
+            await self.ledger.flush()
+        except LedgerError as error:
+            _LOGGER.error("%s: the last readings were not written down: %s", self.unit_id, error)
 
     async def _remember_mode(self) -> None:
         stored = await self.ledger.state("mode")
@@ -373,7 +392,12 @@ class Node:
 
     async def _on_command(self, _sender: str, message: Json) -> Json:
         command = Command.from_json(message)
-        await self._hear(Contact.from_json(message.get("contact")), self.clock.wall())
+        contact, arrived_s = Contact.from_json(message.get("contact")), self.clock.wall()
+        try:
+            await self._hear(contact, arrived_s)
+        except LedgerError:
+            if command.kind not in (CommandKind.WAIT, CommandKind.SCRAM):
+                raise
         mode = _ACTIVE.get(command.kind)
         if mode is not None and (overdue_s := self.sentry.overdue_s(mode)) >= 0:
             raise CommandRefusedError(

@@ -86,8 +86,23 @@ def settle(
         current_a[references] = (conductance * (middle_v - source_v))[references]
         voltage_v = middle_v - current_a * resistance_ohm
     else:
-        current_a[references] = need_a / references.sum() + 0.0
+        current_a[references] = _shared(need_a, low_a[references], high_a[references]) + 0.0
     return Settled(current_a, voltage_v, limited | over)
+
+
+def _shared(need_a: float, low_a: Array, high_a: Array) -> Array:
+    """What each of the references carries: the same, and where one has reached its limit the others carry the rest."""
+    carried = np.zeros_like(low_a)
+    free = np.ones(len(low_a), dtype=bool)
+    while free.any():
+        share_a = (need_a - float(carried[~free].sum())) / int(free.sum())
+        carried[free] = share_a
+        over = free & ((carried < low_a) | (carried > high_a))
+        if not over.any():
+            break
+        carried[over] = np.clip(carried[over], low_a[over], high_a[over])
+        free &= ~over
+    return carried
 
 
 def _saturated(current_a: Array, references: Mask, low_a: Array, high_a: Array, need_a: float) -> tuple[Array, Mask]:

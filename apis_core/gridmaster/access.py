@@ -1,5 +1,6 @@
 """A Grid Master's reach: readings of all units, commands to them, and the deals' records in the store."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -62,6 +63,7 @@ class Access:
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
         self.trials = Trials(tell)
+        self._unanswered: set[asyncio.Task[Converter]] = set()
         self.two_references_since_s: float | None = None
 
     @property
@@ -154,6 +156,17 @@ class Access:
             self.changed_s = self.clock.monotonic()
         self._take(unit_id, answer)
         return self.readings[unit_id].converter
+
+    def keep(self, task: asyncio.Task[Converter]) -> None:
+        """A command whose answer nobody waits for any more."""
+
+        def over(task: asyncio.Task[Converter]) -> None:
+            self._unanswered.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _LOGGER.warning("a late command: %s", error)
+
+        self._unanswered.add(task)
+        task.add_done_callback(over)
 
     def _take(self, unit_id: str, answer: Json) -> None:
         try:

@@ -10,6 +10,7 @@ from ..rules import admission, compensation, interruptions
 from ..rules.reference import Activation, Danger, Line, Never, NotNow, added_a, plan_activation
 from ..rules.schedule import next_ramp_check_s
 from .access import Access
+from .endings import expect_all_others_off
 from .hand_over import hand_over
 
 _LOGGER = logging.getLogger(__name__)
@@ -172,6 +173,7 @@ async def authorise(access: Access, deal: Deal) -> Deal | None:
         with access.trials.stage(deal, Stage.AUTHORISE):
             await access.command(master, CommandKind.AUTHORISE, f"deal {deal.deal_id}")
     except ApisError as error:
+        await expect_all_others_off(access, master)
         await access.command(master, CommandKind.WAIT, f"deal {deal.deal_id} is reset")
         mark = Mark(access.clock.now(), f"{master}: {error}")
         await access.update(deal.deal_id, lambda d: interruptions.after_failed_proof(d, mark))

@@ -8,6 +8,7 @@ from ..model.converter import Converter, ConverterMode
 from ..model.deal import Deal, Mark, Stage
 from ..model.errors import ApisError
 from ..model.modes import CommandKind
+from ..model.safety_times import MESSAGE_S, WAIT_SEQUENCE_S
 from ..rules import interruptions
 from ..rules.reference import Danger, Departure, Line, plan_departure
 from .access import Access
@@ -199,8 +200,15 @@ async def emergency_waits(access: Access, unit_ids: Collection[str], reason: str
         if tasks:
             await access.clock.sleep_wall(access.policy.times.emergency_spacing_s)
         tasks |= {unit_id: asyncio.create_task(access.command(unit_id, CommandKind.SCRAM, reason)) for unit_id in pair}
-    for unit_id, result in zip(tasks, await asyncio.gather(*tasks.values(), return_exceptions=True), strict=True):
-        if isinstance(result, ApisError):
-            _LOGGER.error("%s: %s did not follow: %s", reason, unit_id, result)
-        elif isinstance(result, BaseException):
-            raise result
+    if not tasks:
+        return
+    # Whoever is silent holds nobody up; its wait goes on being tried.
+    await asyncio.wait(tasks.values(), timeout=WAIT_SEQUENCE_S + MESSAGE_S)
+    for unit_id, task in tasks.items():
+        if not task.done():
+            _LOGGER.error("%s: %s has not answered yet", reason, unit_id)
+            access.keep(task)
+        elif isinstance(failure := task.exception(), ApisError):
+            _LOGGER.error("%s: %s did not follow: %s", reason, unit_id, failure)
+        elif failure is not None:
+            raise failure

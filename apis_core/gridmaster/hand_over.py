@@ -80,7 +80,8 @@ async def finish(access: Access) -> None:
         await _note_new_master(access, plan, deal_id)
     if other in silent and access.may_be_on(other):
         return
-    await access.command(keeper, CommandKind.DID_TAKE_OVER, reason, within_s=call_s)
+    # One reference is left: there is time for a slow device.
+    await access.command(keeper, CommandKind.DID_TAKE_OVER, reason)
     await access.cluster.store.delete(KEY)
 
 

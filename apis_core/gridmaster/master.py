@@ -102,10 +102,10 @@ class GridMaster:
 
     async def _watch(self) -> None:
         """Readings, counters and the safety of the line, at the collection period."""
-        policy, clock = self._access.policy, self._access.clock
+        access, clock = self._access, self._access.clock
         last_s, never = clock.monotonic(), asyncio.Event()
         while True:
-            await wait_for(clock, next_reading_s(last_s, clock.period(policy.data_collection_period_s)), never)
+            await wait_for(clock, next_reading_s(last_s, clock.period(access.policy.data_collection_period_s)), never)
             last_s = clock.monotonic()
             try:
                 await self.watch_once()
@@ -159,7 +159,11 @@ class GridMaster:
     async def _pass(self) -> bool:
         """One look at all deals; whether something was done, so that another look is due at once."""
         if self._access.board.value(hand_over.KEY) is not None:
-            await hand_over.finish(self._access)
+            try:
+                await hand_over.finish(self._access)
+            except ApisError as error:
+                # No new hand-over or deal begins with it open; what has to end still does.
+                self._warn_once("hand-over", f"the hand-over is not finished: {error}")
         if await self._mend():
             return True
         deals = self._access.board.deals()
@@ -438,7 +442,7 @@ class GridMaster:
         access = self._access
         ahead_s = CLEAN_SETS * access.clock.to_wall(access.clock.period(access.policy.data_collection_period_s))
         limit_s = access.policy.times.leak_check_gap_s - ahead_s - LONGEST_TRANSITION_S
-        return any(d.is_running for d in access.board.deals()) and access.clock.wall() - self._clean_s >= max(0.0, limit_s)
+        return any(d.is_running for d in access.board.deals()) and access.clock.wall() - self._clean_s >= max(ahead_s, limit_s)
 
     async def react(self, report: ErrorReport) -> None:
         """What follows a global error (rules/reactions); an emergency takes the line from whatever is being done."""

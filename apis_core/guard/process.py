@@ -44,6 +44,15 @@ def now_s() -> float:
     return float(time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
+def boot_id() -> str:
+    """Which run of the machine this is: its seconds count from its beginning."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 class Device:
     """How a converter is reached: what puts it to wait, what asks for its mode, and what its answers show."""
 
@@ -248,7 +257,13 @@ class Guard:
     def _status(self, unit_id: str) -> dict[str, Any] | None:
         watched = self.mind.units.get(unit_id)
         if watched is None:
-            return self._remembered().get(unit_id)
+            # An earlier guard's: what it saw then is no reading of now, and no beat of anybody's.
+            found = self._remembered().get(unit_id)
+            return (
+                found
+                if found is None or found.get("boot") == boot_id()
+                else {**found, "isOff": False, "offS": now_s(), "trippedS": now_s()}
+            )
         return {
             "role": watched.role,
             "epoch": watched.epoch,
@@ -257,6 +272,7 @@ class Guard:
             "isOff": watched.is_off,
             "offS": watched.off_s,
             "lastBeatS": watched.beat_s,
+            "boot": boot_id(),
         }
 
     def _remembered(self) -> dict[str, Any]:
@@ -297,8 +313,12 @@ class Guard:
             )
             if refusal:
                 return {"refused": refusal}
-            if role == dead_man.REFERENCE or (role == dead_man.CURRENT and self.mind.units[unit_id].role == dead_man.OFF):
+            switches_on = role not in (None, dead_man.OFF) and self.mind.units[unit_id].role == dead_man.OFF
+            if role == dead_man.REFERENCE or switches_on:
                 self.mind.learn(unit_id, role, now_s())
+        if switches_on:
+            # Should this guard end as well, nobody may take its converter for off.
+            self._save()
         try:
             status, text = device.ask(message, message["timeoutS"])
         except (OSError, http.client.HTTPException) as error:

@@ -110,8 +110,8 @@ class SafetyTimes:
                 "leakCheckGapMsec",
                 own.leak_check_gap_s,
                 ">=",
-                2 * period_s + LONGEST_TRANSITION_S,
-                "2 reading periods + 10 s, the longest transition",
+                3 * period_s + LONGEST_TRANSITION_S,
+                "3 reading periods + 10 s, the longest transition",
             ),
             (
                 "interruptionMsec",

@@ -88,7 +88,7 @@ def next_step(deal: Deal, others: Iterable[Deal], *, must_end: bool) -> Step:
             return Step.ACTIVATE
         case DealState.ACTIVATED if deal.is_master and not any(other.is_running for other in others):
             return Step.CHECK_RAMP_UP
-        case DealState.RAMPED_UP if deal.warm_up_time is None and deal.is_master:
+        case DealState.RAMPED_UP if deal.warm_up_time is None and deal.is_master and not any(other.is_running for other in others):
             return Step.AUTHORISE
         case _:
             return Step.WARM_UP

@@ -6,18 +6,24 @@ store. A unit that was away finds it there.
 
 from collections.abc import Awaitable, Callable
 import logging
+import math
 
 from ..model.converter import ConverterMode
+from ..model.deal import Deal
 from ..model.errors import ClusterError, CommandRefusedError, ConfigError, MessageError, StoreConflictError
+from ..model.modes import OperationMode
 from ..model.policy import Policy
 from ..ports import Clock, Cluster, Entry, Json, Ledger
 from ..rules.charter import refusal, with_members
-from .board import CHARTER, ISOLATED, Board
+from ..rules.modes import global_mode
+from .board import CHARTER, DEAL, ISOLATED, MODE, Board
 from .settings import Settings
 from .subjects import PROPOSAL
 
 _LOGGER = logging.getLogger(__name__)
 ACKNOWLEDGE_S = 5.0
+# How long a unit that has acknowledged a change makes no deals, should the change never come.
+CHANGE_S = 30.0
 
 
 class Charter:
@@ -33,7 +39,14 @@ class Charter:
         self.version = 0
         self.mode_of_converter: Callable[[], ConverterMode | None] = lambda: None
         self.on_change: Callable[[Policy], Awaitable[None]] = _nothing
+        self.before_leaving: Callable[[], Awaitable[None]] = _nobody_leads
+        self._changing_until_s = -math.inf
         cluster.handle(PROPOSAL, self._on_proposal)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether this unit has acknowledged a change that its deals would be in the way of, a moment ago."""
+        return self._clock.wall() < self._changing_until_s
 
     async def follow(self, value: Json | None) -> bool:
         """Take over what the store says has been agreed on; whether that was new."""
@@ -41,6 +54,7 @@ class Charter:
             return False
         policy = _policy(value)
         changed, self.version = policy != self._settings.policy, int(value["version"])
+        self._changing_until_s = -math.inf
         self._settings.policy = policy
         if changed:
             _LOGGER.info("%s: policy version %d holds, proposed by %s", self._settings.unit_id, self.version, value.get("who"))
@@ -49,6 +63,7 @@ class Charter:
 
     async def join(self, unit_id: str, who: str) -> None:
         """Take a unit in. Raises CommandRefusedError."""
+        await self._catch_up()
         members = self._settings.policy.member_unit_ids
         if unit_id in members:
             raise CommandRefusedError(f"{unit_id} is a member already")
@@ -56,6 +71,7 @@ class Charter:
 
     async def leave(self, unit_id: str, who: str) -> None:
         """Let a unit go. Raises CommandRefusedError."""
+        await self._catch_up()
         members = self._settings.policy.member_unit_ids
         if unit_id not in members:
             raise CommandRefusedError(f"unit {unit_id}: expected one of {', '.join(members)}")
@@ -72,11 +88,11 @@ class Charter:
             Policy.from_json(policy.to_json())
         except ConfigError as error:
             raise CommandRefusedError(str(error)) from error
+        entry = await self._catch_up()
         old = self._settings.policy
         reason = refusal(old, policy, self._board.mode, self._board.deals())
         if reason is not None:
             raise CommandRefusedError(reason)
-        entry = await self._cluster.store.get(CHARTER)
         record = {
             "version": _version(entry) + 1,
             "policy": policy.to_json(),
@@ -84,6 +100,12 @@ class Charter:
             "file": ((entry and entry.value) or {}).get("file", ""),
         }
         await self._acknowledged(old, policy, record)
+        # A deal may have been made, or the mode changed, while the last of them was asked.
+        reason = refusal(old, policy, *await self._as_stored())
+        if reason is not None:
+            raise CommandRefusedError(reason)
+        for unit_id in set(policy.member_unit_ids) - set(old.member_unit_ids):
+            await self._cluster.store.delete(ISOLATED + unit_id)
         try:
             if entry is None:
                 await self._cluster.store.create(CHARTER, record)
@@ -92,10 +114,24 @@ class Charter:
         except StoreConflictError as error:
             raise CommandRefusedError("somebody else has changed the policy meanwhile") from error
 
+    async def _catch_up(self) -> Entry | None:
+        """What holds as the store has it: a change is built on nothing older."""
+        entry = await self._cluster.store.get(CHARTER)
+        if entry is not None:
+            await self.follow(entry.value)
+        return entry
+
+    async def _as_stored(self) -> tuple[OperationMode, list[Deal]]:
+        mode = await self._cluster.store.get(MODE)
+        stored = (mode.value or {}).get("mode") if mode is not None else None
+        deals = [Deal.from_json(entry.value) for entry in await self._cluster.store.items(DEAL)]
+        return global_mode(stored, self._settings.policy.operation_mode), deals
+
     async def _acknowledged(self, old: Policy, new: Policy, record: Json) -> None:
         everybody = {*old.member_unit_ids, *new.member_unit_ids}
         moving = set(old.member_unit_ids) ^ set(new.member_unit_ids)
-        isolated = {unit for unit in everybody if self._board.value(ISOLATED + unit) is not None}
+        # Only who goes can be taken for off on a person's word: who comes has to say it.
+        isolated = {unit for unit in everybody - set(new.member_unit_ids) if self._board.value(ISOLATED + unit) is not None}
         wanted = everybody - isolated
         if new == with_members(old, new.member_unit_ids):
             # Who is away cannot be asked; but a unit that comes or goes has to say that its converter is off.
@@ -125,6 +161,11 @@ class Charter:
         moves = (unit_id in old.member_unit_ids) != (unit_id in policy.member_unit_ids)
         if moves and self.mode_of_converter() is not ConverterMode.WAIT:
             raise CommandRefusedError(f"{unit_id}: its converter is on")
+        if moves or policy != with_members(old, policy.member_unit_ids):
+            # No deal of this unit comes in between.
+            self._changing_until_s = self._clock.wall() + CHANGE_S
+        if moves and unit_id in old.member_unit_ids:
+            await self.before_leaving()
         await self._ledger.set_state("proposal", {**message, "from": sender})
         return {"version": message["version"]}
 
@@ -138,6 +179,10 @@ def _policy(message: Json) -> Policy:
         return Policy.from_json(message["policy"])[0]
     except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise MessageError(f"policy: {error}") from error
+
+
+async def _nobody_leads() -> None:
+    """A unit on its own leads nobody."""
 
 
 async def _nothing(_policy: Policy) -> None:

@@ -97,7 +97,7 @@ class Controller:
         self._ledger_failed = False
         self.reading: Reading | None = None
         self.account = energy.Account()
-        self.highest_epoch = 0
+        self.highest_epoch = self._durable_epoch = 0
         self.tell_leaving: Callable[[], Awaitable[None]] = _nobody_to_tell
         self.local_mode: Callable[[], OperationMode] = lambda: OperationMode.STOP
 
@@ -109,7 +109,7 @@ class Controller:
 
         """
         stored = await self._ledger.state("epoch")
-        self.highest_epoch = int(stored["epoch"]) if stored else 0
+        self.highest_epoch = self._durable_epoch = int(stored["epoch"]) if stored else 0
         kept = BookMark.from_json(await self._ledger.state(ACCOUNT) or {})
         written = await self._ledger.energy()
         counters = {key: kept.counters.get(key, SideEnergy()).merged(side) for key, side in written.items()}
@@ -125,7 +125,9 @@ class Controller:
         report = None if self._guard is None else await self._guard.report(self._settings.unit_id)
         if report is None or not report.is_off:
             return since_s
-        return max(0.0, since_s - report.off_ago_s / self._clock.to_wall(1.0))
+        went_on_s = since_s - report.off_ago_s / self._clock.to_wall(1.0)
+        # Read in wait before the last sample, which showed it on: that reading says nothing of the time since.
+        return since_s if went_on_s <= 0 else min(since_s, went_on_s)
 
     async def reconcile(self, why: str) -> None:
         """Look at what the converter does, and take it over from its dead-man; what that has done is told.
@@ -252,7 +254,12 @@ class Controller:
 
         """
         deadline_s = self._clock.wall() + command.deadline_s
-        await self.admit(command.epoch)
+        try:
+            await self.admit(command.epoch)
+        except LedgerError:
+            # The safe direction does not depend on a disk.
+            if command.kind not in (CommandKind.WAIT, CommandKind.SCRAM):
+                raise
         if command.kind is CommandKind.SCRAM:
             self._generation += 1
         elif command.kind in _STARTING:
@@ -313,14 +320,22 @@ class Controller:
         await self._ledger.set_state(ACCOUNT, self.account_json())
 
     async def admit(self, epoch: int) -> None:
-        """Take note of an epoch, durably. Raises CommandRefusedError if a higher one has been seen."""
+        """Take note of an epoch, durably.
+
+        Raises:
+            CommandRefusedError: if a higher one has been seen.
+            LedgerError: if it cannot be written down.
+
+        """
         if epoch < self.highest_epoch:
             raise CommandRefusedError(
                 f"{self._settings.unit_id}: found epoch {epoch}, expected at least {self.highest_epoch}: another Grid Master is in charge"
             )
-        if epoch > self.highest_epoch:
-            self.highest_epoch = epoch
+        self.highest_epoch = max(epoch, self.highest_epoch)
+        if self._durable_epoch < epoch:
+            # Not obeyed before it is on disk: after a restart the one that it fences off would be obeyed again.
             await self._ledger.set_state("epoch", {"epoch": epoch})
+            self._durable_epoch = epoch
 
     async def _run_sequence(self, command: Command, deadline_s: float, generation: int) -> Converter:
         async with self._sequence:

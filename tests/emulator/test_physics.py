@@ -97,6 +97,16 @@ def test_two_references_with_droop_share_by_it() -> None:
     assert 348 < engine.unit_voltage_v[2] < 350
 
 
+@pytest.mark.parametrize(("limit_a", "carried"), [(8.5, [0.5, 0.5]), (0.3, [0.3, 0.7]), (0.0, [0.0, 1.0])])
+def test_in_a_hand_over_the_new_reference_carries_what_the_old_one_no_longer_does(limit_a: float, carried: list[float]) -> None:
+    engine = world(3)
+    engine.set_mode(1, D, 380, 1, 0)
+    engine.set_mode(2, R, 350, 2.3, 0)
+    engine.set_current(0, limit_a)
+    assert [engine.grid_current_a[0], engine.grid_current_a[2]] == pytest.approx(carried)
+    assert engine.alarm.tolist() == [0, 0, 0]
+
+
 def test_a_reference_carries_no_more_than_it_was_set_to() -> None:
     engine = world(3)
     engine.set_current(0, 2.0)
