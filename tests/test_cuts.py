@@ -5,10 +5,14 @@ from itertools import combinations
 import pytest
 
 from apis_core.model.modes import OperationMode
+from apis_core.model.safety_times import SafetyTimes
 from apis_core.unit.board import LEASE
-from tests.builders import VirtualCommunity, in_virtual_time
-from tests.test_failures import ANYWHERE, CHARGES, Line, all_in_wait, ended, reference, two_deals
+from tests.builders import VirtualCommunity, a_policy, in_virtual_time
+from tests.test_failures import CHARGES, Line, all_in_wait, ended, reference, two_deals
 from tests.test_stories import create, energy_agrees, steer
+
+# A unit that lost the reference takes it again after half a minute instead of ten.
+ANYWHERE = a_policy(grid_master_selection="anywhere", large_capacity_unit_ids=(), times=SafetyTimes(reference_ban_s=30))
 
 
 async def master(c: VirtualCommunity) -> str:
@@ -27,7 +31,7 @@ async def shares_again(c: VirtualCommunity, line: Line) -> None:
     assert line.two_references_s == 0
     assert [node.role.is_held for node in c.community.nodes.values()].count(True) == 1
     assert c.community.board.mode is OperationMode.HETERONOMOUS
-    await c.settle(620)
+    await c.settle(40)
     deal = await create(c, "E002", "E003", 5)
     assert (await ended(c))[deal.deal_id].is_completed
     line.task.cancel()

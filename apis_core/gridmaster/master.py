@@ -31,6 +31,8 @@ from .access import Access, DealGoneError
 _LOGGER = logging.getLogger(__name__)
 # So many complete sets of readings in a row without a finding prove a line tight.
 CLEAN_SETS = 2
+# A long beginning is remembered for a few more: the next may be as long.
+FORGETTING = 0.8
 # Steps by which a deal leaves the line: they go on while another deal cannot finish its transition.
 ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 
@@ -54,6 +56,8 @@ class GridMaster:
         self._due_s: dict[str, float] = {}
         self._held_s: dict[str, float] = {}
         self._moves: dict[str, int] = {}
+        self._begun_s: dict[str, float] = {}
+        self._takes_s = 0.0
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
         self._clean_sets = 0
@@ -267,9 +271,9 @@ class GridMaster:
             case Step.AUTHORISE:
                 proved = await beginnings.authorise(access, deal)
                 if proved is not None:
-                    self._predict(await beginnings.warm_up(access, proved))
+                    self._started(await beginnings.warm_up(access, proved))
             case Step.WARM_UP:
-                self._predict(await beginnings.warm_up(access, deal))
+                self._started(await beginnings.warm_up(access, deal))
             case Step.EXCHANGE:
                 return await self._exchange(deal)
         return True
@@ -281,6 +285,7 @@ class GridMaster:
         if self._leak_check_is_due() or access.board.value(hand_over.KEY) is not None:
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
             return False
+        begun_s = access.clock.monotonic()
         try:
             outcome = await beginnings.activate(access, deal)
         except beginnings.HandOverFailedError as error:
@@ -301,6 +306,8 @@ class GridMaster:
                 return True
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
             return False
+        if isinstance(outcome, Deal):
+            self._begun_s[deal.deal_id] = begun_s
         if isinstance(outcome, Never):
             _LOGGER.info("deal %s is discarded: %s", deal.deal_id, outcome.reason)
             await endings.discard(access, deal, outcome.reason)
@@ -311,7 +318,14 @@ class GridMaster:
         """Whether a running deal will need the line before a transition begun now would be over."""
         running = {deal.deal_id for deal in self._access.board.deals() if deal.is_started}
         due_s = [due_s for key, due_s in self._due_s.items() if key in running]
-        return line_is_needed_soon(self._access.clock.monotonic(), due_s, self._access.policy.checkpoint_wait_s)
+        return line_is_needed_soon(self._access.clock.monotonic(), due_s, self._access.policy.checkpoint_wait_s, self._takes_s)
+
+    def _started(self, deal: Deal) -> None:
+        """A deal exchanges from now on; how long its beginning took says how long the next one will take the line."""
+        begun_s = self._begun_s.pop(deal.deal_id, None)
+        if begun_s is not None and deal.ramp_up_time is None:
+            self._takes_s = max(self._access.clock.monotonic() - begun_s, FORGETTING * self._takes_s)
+        self._predict(deal)
 
     async def _exchange(self, deal: Deal) -> bool:
         """Look at a started deal when its end is predicted: stop it if its amount has been exchanged."""
@@ -382,7 +396,16 @@ class GridMaster:
 
     def _memories(self) -> tuple[dict[str, Any], ...]:
         """Everything that is remembered by deal."""
-        return self._failed, self._told, self._ramps, self._due_s, self._held_s, self._moves, self._access.contacts.complete_s
+        return (
+            self._failed,
+            self._told,
+            self._ramps,
+            self._due_s,
+            self._held_s,
+            self._moves,
+            self._begun_s,
+            self._access.contacts.complete_s,
+        )
 
     def _failed_step(self, deal: Deal, step: Step, reason: str) -> bool:
         """Remember why a deal cannot go on, so that it is ended in order at the next look; whether that is due at once."""

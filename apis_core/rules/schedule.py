@@ -39,7 +39,10 @@ def next_ramp_check_s(now_s: float, voltage_v: float, target_v: float, slope_v_p
     return now_s + min(period_s, max(period_s / 50, (target_v - voltage_v) / slope_v_per_s))
 
 
-def line_is_needed_soon(now_s: float, completions_s: Iterable[float], checkpoint_wait_s: float) -> bool:
-    """Whether a running deal will be complete before a transition begun now is over: it would have to wait for the line."""
-    transition_s = TRANSITION_COMMANDS * (checkpoint_wait_s + COMMAND_S)
+def line_is_needed_soon(now_s: float, completions_s: Iterable[float], checkpoint_wait_s: float, seen_s: float = 0.0) -> bool:
+    """Whether a running deal will be complete before a transition begun now is over: it would have to wait for the line.
+
+    `seen_s`: how long the last transitions took: on an accelerated emulator every answer takes its time on the wall.
+    """
+    transition_s = max(seen_s, TRANSITION_COMMANDS * (checkpoint_wait_s + COMMAND_S))
     return any(due_s - now_s < transition_s for due_s in completions_s)

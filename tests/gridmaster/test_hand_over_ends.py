@@ -7,6 +7,7 @@ import pytest
 
 from apis_core.gridmaster.hand_over import KEY
 from apis_core.model.modes import OperationMode
+from apis_core.model.safety_times import SafetyTimes
 from apis_core.ports import DeviceRequest
 from tests.builders import VirtualCommunity, a_policy, in_virtual_time
 from tests.gridmaster.test_interruptions import STEPS
@@ -65,10 +66,10 @@ def test_whoever_ends_in_a_hand_over_the_line_is_held_or_falls_in_order(why: str
             energy_agrees(c, unit, tuple(found.values()))
         assert c.community.board.mode is OperationMode.HETERONOMOUS
         await c.revive(victim)
-        await c.settle(620)
+        await c.settle(40)
         again = await create(c, "E002", "E004", 5)
         assert (await ended(c))[again.deal_id].is_completed
         line.task.cancel()
 
-    policy = a_policy(5, grid_master_selection="fixed", grid_master_fixed_unit_id="E005")
+    policy = a_policy(5, grid_master_selection="fixed", grid_master_fixed_unit_id="E005", times=SafetyTimes(reference_ban_s=30))
     in_virtual_time(story, CHARGES, policy)

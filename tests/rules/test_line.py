@@ -245,6 +245,7 @@ def test_a_transition_is_not_begun_when_a_running_deal_is_about_to_need_the_line
     assert line_is_needed_soon(100.0, [102.3], 0.1)
     assert not line_is_needed_soon(100.0, [102.5, 500.0], 0.1)
     assert not line_is_needed_soon(100.0, [], 0.1)
+    assert line_is_needed_soon(100.0, [114.0], 0.1, seen_s=15.0)
 
 
 def test_a_deals_power_is_its_share_of_the_units() -> None:
