@@ -18,6 +18,7 @@ from apis_core.ports import DeviceRequest
 from apis_core.unit.board import LEASE
 from tests.builders import VirtualCommunity, a_policy, in_virtual_time
 from tests.test_failures import Line, reference, two_deals
+from tests.test_kills import told_wh
 from tests.test_stories import create
 
 CHARGES = {"E001": 60.0, "E002": 80.0, "E003": 50.0, "E004": 50.0}
@@ -71,7 +72,7 @@ async def measure(c: VirtualCommunity, run: Run, act: Callable[[VirtualCommunity
     before = {deal.deal_id for deal in await c.community.deals()}
     run.deals = [deal for deal in await c.community.deals() if deal.deal_id in before]
     run.again_s = await until_shared_again(c, begun_s)
-    told = {unit: _told_wh(c, unit) for unit in CHARGES}
+    told = {unit: told_wh(c, unit) for unit in CHARGES}
     total = sum(abs(wh) for wh in line.exchanged_wh.values())
     run.error_pct = 100 * sum(abs(told[unit] - line.exchanged_wh[unit]) for unit in CHARGES) / total
     line.task.cancel()
@@ -86,16 +87,6 @@ async def until_shared_again(c: VirtualCommunity, begun_s: float) -> float:
             assert found[deal.deal_id].is_completed, found[deal.deal_id]
             return c.clock.monotonic() - begun_s
         await c.settle(1)
-
-
-def _told_wh(c: VirtualCommunity, unit: str) -> float:
-    total = 0.0
-    for deal in c.database.deals(unit):
-        side = deal.side_of(unit)
-        if side is not None:
-            total += side.sign * deal.side_energy(unit).battery_wh
-    account = c.database.state(unit, "account") or {}
-    return total + float(sum(account.get("unattributedWh", {}).values()))
 
 
 async def kill(c: VirtualCommunity, run: Run, *units: str) -> None:
