@@ -27,7 +27,6 @@ STATUS_TEXTS = {
     ConverterMode.CHARGE: ("Heteronomy CV Charging - grid current limited", "charge"),
 }
 LIGHT, HEAVY_ALARM = ("4010 0080 0000", "Light alarm"), ("4010 0080 0002", "Heavy alarm")
-METER_KEYS = ("wg", "tmp", "vb", "wb", "vg", "ib", "ig")
 # What a new house says of things that are not simulated.
 CONSTANTS = {
     "battery_voltage": 52.1,

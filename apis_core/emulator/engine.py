@@ -21,7 +21,6 @@ from .line import Array, Mask, Ramp
 from .profiles import WEEK_H, Profiles, Sampler
 
 STEP_S = 10.0
-BATTERY_VOLTAGE_V = 48.0
 RAMP_S = 120.0
 
 WAIT, CHARGE, DISCHARGE, REFERENCE = range(4)

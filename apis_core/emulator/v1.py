@@ -19,7 +19,7 @@ from ..model.errors import MessageError
 from .api import UNITS_MAX, BadRequestError
 from .documents import openapi
 from .faults import UnitFault
-from .forms import CONVERTER, LINE, between, checked, house_from, house_json, restore, snapshot_json, unit_json
+from .forms import CONVERTER, LINE, between, checked, house_from, house_json, restore, snapshot_json, unit_json, whole
 from .world import NO_FAULT, World
 
 PREFIX = "/api/v1"
@@ -162,12 +162,12 @@ async def _put_unit(request: web.Request) -> web.Response:
 async def _patch_unit(request: web.Request) -> web.Response:
     world, data = _world(request), await _body(request)
     unit = _index(request, world)
-    wanted = {"state_of_charge_pct": between(0, 100), "permission": between(0, 3), "battery_voltage_v": between(1, 1000)}
+    wanted = {"state_of_charge_pct": between(0, 100), "permission": whole(0, 3), "battery_voltage_v": between(1, 1000)}
     values = checked(data, f"unit {request.match_info['id']}", wanted)
     if "state_of_charge_pct" in values:
         world.engine.set_state_of_charge(unit, float(values["state_of_charge_pct"]))
     if "permission" in values:
-        world.engine.set_permission(unit, int(values["permission"]))
+        world.engine.set_permission(unit, values["permission"])
     if "battery_voltage_v" in values:
         world.engine.set_battery_voltage(unit, float(values["battery_voltage_v"]))
     world.forget()

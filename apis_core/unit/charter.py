@@ -136,10 +136,10 @@ class Charter:
         if new == with_members(old, new.member_unit_ids):
             # Who is away cannot be asked; but a unit that comes or goes has to say that its converter is off.
             wanted = wanted & self._cluster.live() | (moving - isolated)
-        missing, answers = [], {}
+        missing = []
         for unit_id in sorted(wanted):
             try:
-                answers[unit_id] = await self._cluster.request(unit_id, PROPOSAL, record, ACKNOWLEDGE_S)
+                await self._cluster.request(unit_id, PROPOSAL, record, ACKNOWLEDGE_S)
             except ClusterError as error:
                 missing.append(f"{unit_id} ({error})")
         if missing:
@@ -152,9 +152,9 @@ class Charter:
             CommandRefusedError: with the reason why this unit does not agree.
 
         """
-        policy, old, unit_id = _policy(message), self._settings.policy, self._settings.unit_id
-        if int(message.get("version", 0)) <= self.version:
-            raise CommandRefusedError(f"{unit_id}: found version {message.get('version')}, expected above {self.version}")
+        policy, old, unit_id, version = _policy(message), self._settings.policy, self._settings.unit_id, message.get("version")
+        if not isinstance(version, int) or version <= self.version:
+            raise CommandRefusedError(f"{unit_id}: found version {version!r:.40}, expected a whole number above {self.version}")
         reason = refusal(old, policy, self._board.mode, self._board.deals())
         if reason is not None:
             raise CommandRefusedError(f"{unit_id}: {reason}")
@@ -167,7 +167,7 @@ class Charter:
         if moves and unit_id in old.member_unit_ids:
             await self.before_leaving()
         await self._ledger.set_state("proposal", {**message, "from": sender})
-        return {"version": message["version"]}
+        return {"version": version}
 
 
 def _version(entry: Entry | None) -> int:
