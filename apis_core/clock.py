@@ -8,7 +8,7 @@ from typing import Any
 
 from .waiting import LONGEST_WAIT_S
 
-SHORTEST_PERIOD_WALL_S = 0.05
+SHORTEST_PERIOD_WALL_S = 0.2
 
 
 def boot_time_s() -> float:

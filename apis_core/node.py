@@ -43,6 +43,8 @@ from .unit.user import User
 
 _LOGGER = logging.getLogger(__name__)
 RESTART_DELAY_S = 1.0
+# Readings further apart than so many of the policy's periods are said aloud: the ends of deals are then seen late.
+SLOWEST = 4
 HAND_DEADLINE_S = 30.0
 # From the word that a reference leaves to its leaving: a message, and the current modes' way to wait.
 LEAVING_S = 1.0
@@ -273,7 +275,7 @@ class Node:
     def _say_if_too_slow(self) -> None:
         wanted_s = self.settings.policy.data_acquisition_period_s
         possible_s = self.clock.period(wanted_s)
-        if possible_s > wanted_s:
+        if possible_s > SLOWEST * wanted_s:
             text = f"the emulator's time runs too fast to keep up: the device is read every {possible_s:g} s instead of {wanted_s:g} s"
             self.errors.report(ErrorReport(self.unit_id, Category.USER, Extent.LOCAL, Level.WARN, text))
 

@@ -135,7 +135,7 @@ class EmbeddedCluster:
 
     def live(self) -> frozenset[str]:
         """See Cluster."""
-        return frozenset(unit_id for unit_id in self._hub.ends if self._hub.faults.reaches(self._unit_id, unit_id))
+        return self._hub.faults.within_reach(self._unit_id, self._hub.ends)
 
     def trust(self, senders: Callable[[], Collection[str]]) -> None:
         """See Cluster."""

@@ -1,6 +1,7 @@
 """What can go wrong between units of one process, on purpose: a member cut off, slow, heard twice, or standing still."""
 
 import asyncio
+from collections.abc import Collection
 
 from ..model.errors import ClusterError, NoAnswerError
 
@@ -53,6 +54,12 @@ class Faults:
     def reaches(self, sender: str, receiver: str) -> bool:
         """Whether there is a way between two units."""
         return self._island.get(sender, 0) == self._island.get(receiver, 0)
+
+    def within_reach(self, sender: str, receivers: Collection[str]) -> frozenset[str]:
+        """Those of `receivers` there is a way to."""
+        if not self._island:
+            return frozenset(receivers)
+        return frozenset(unit_id for unit_id in receivers if self.reaches(sender, unit_id))
 
     def arrives_twice(self, receiver: str) -> bool:
         """Whether a message to a unit is repeated."""

@@ -123,7 +123,7 @@ class GridMaster:
         running = [deal for deal in access.board.deals() if deal.is_running]
         for deal in running:
             try:
-                self._predict(await access.count(deal))
+                self._predict(await access.count_in_passing(deal))
             except DealGoneError:
                 continue
         await self._check_line()

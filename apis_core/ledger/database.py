@@ -47,7 +47,7 @@ class LedgerDatabase:
             _bring_up_to_date(self._engine)
         except sa.exc.SQLAlchemyError as error:
             raise LedgerError(f"ledger {url}: {error}") from error
-        self._insert = _insert_of(self._engine.dialect.name)
+        self._dialect = _dialect_of(self._engine.dialect.name)
         tables = (schema.deals, schema.transitions, schema.energy, schema.states)
         self._upserts = {table.name: self._upsert_statement(table) for table in tables}
         self._readings: list[dict[str, Any]] = []
@@ -207,18 +207,19 @@ class LedgerDatabase:
 
     def _upsert_statement(self, table: sa.Table) -> sa.Executable:
         keys = {column.name for column in table.primary_key}
-        statement: Any = self._insert(table)
+        statement: Any = self._dialect.insert(table)
         values = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-        upsert: sa.Executable = statement.on_conflict_do_update(index_elements=sorted(keys), set_=values)
-        return upsert
+        upsert: sa.ClauseElement = statement.on_conflict_do_update(index_elements=sorted(keys), set_=values)
+        # SQLAlchemy compiles an upsert anew each time it is executed, which costs more than the write; a text it keeps.
+        return sa.text(str(upsert.compile(dialect=self._dialect.dialect(paramstyle="named"))))
 
 
-def _insert_of(dialect: str) -> Callable[[sa.Table], Any]:
-    if dialect == "postgresql":
+def _dialect_of(name: str) -> Any:
+    if name == "postgresql":
         from sqlalchemy.dialects import postgresql  # most ledgers are SQLite files and never need it
 
-        return postgresql.insert
-    return sqlite.insert
+        return postgresql
+    return sqlite
 
 
 class _Transaction:
