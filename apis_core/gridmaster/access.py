@@ -25,6 +25,8 @@ from .trials import Trials
 
 _LOGGER = logging.getLogger(__name__)
 RECORD_TIMEOUT_S = 2.0
+# How long a command waits for the reading of the reference that goes before and after it: the counting is better for it, no more.
+BRACKET_S = 0.5
 # What units count is durable at each of them: the record in the store, for others to see, need not follow faster.
 COUNT_PERIOD_WALL_S = 1.0
 LONGEST_OPEN = timedelta(days=7)
@@ -148,6 +150,9 @@ class Access:
         if kind not in (CommandKind.WAIT, CommandKind.SCRAM):
             self._maybe_on.add(unit_id)
             self._known_off_s.pop(unit_id, None)
+        brackets = kind is not CommandKind.SCRAM and within_s is None
+        if brackets:
+            await self._have_reference_read(unit_id)
         try:
             message = {**command.to_json(), "contact": self.contacts.message(self.line()).to_json()}
             answer = await self.cluster.request(unit_id, COMMAND, message, within_s or 2 * deadline_s)
@@ -158,7 +163,18 @@ class Access:
         finally:
             self.changed_s = self.clock.monotonic()
         self._take(unit_id, answer)
+        if brackets:
+            await self._have_reference_read(unit_id)
         return self.readings[unit_id].converter
+
+    async def _have_reference_read(self, commanded: str) -> None:
+        """Whoever holds the voltage carries what a command to another changes: read before and after, a step is not drawn as a slope."""
+        reference = self.line().reference_unit_id
+        if reference in (None, commanded) or self.silent_s(reference) is not None:
+            return
+        answers = await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S)
+        for unit_id, answer in answers.items():
+            self._take(unit_id, answer)
 
     def keep(self, task: asyncio.Task[Converter]) -> None:
         """A command whose answer nobody waits for any more."""

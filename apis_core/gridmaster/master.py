@@ -16,7 +16,7 @@ from ..model.deal import Deal, Side
 from ..model.errors import ApisError, Category, ErrorReport, Extent, Level
 from ..model.modes import CommandKind, OperationMode
 from ..model.safety_times import LONGEST_TRANSITION_S
-from ..rules import energy, global_safety, lifecycle, optimisation
+from ..rules import energy, global_safety, lifecycle, optimisation, schedule
 from ..rules.findings import judged
 from ..rules.lifecycle import Step
 from ..rules.modes import deals_must_end
@@ -58,6 +58,9 @@ class GridMaster:
         self._moves: dict[str, int] = {}
         self._begun_s: dict[str, float] = {}
         self._takes_s = 0.0
+        self._end_takes_s = 0.0
+        self._stopping_s: dict[str, float] = {}
+        self._last_begun_s = -math.inf
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
         self._clean_sets = 0
@@ -256,7 +259,7 @@ class GridMaster:
                 return await self._dispose(deal)
             case Step.DEACTIVATE:
                 await endings.depart(access, deal)
-                self._due_s.pop(deal.deal_id, None)
+                self._has_ended(deal)
             case Step.STOP:
                 await endings.stop(access, deal, reason or "asked")
                 self._due_s.pop(deal.deal_id, None)
@@ -281,6 +284,10 @@ class GridMaster:
     async def _activate(self, deal: Deal) -> bool:
         access = self._access
         if access.board.alert is not None or deals_must_end(access.board.mode) or self._completion_is_near():
+            return False
+        spaced_s = schedule.next_beginning_s(self._last_begun_s, self._end_takes_s)
+        if access.clock.monotonic() < spaced_s:
+            self._due_s[deal.deal_id] = spaced_s
             return False
         if self._leak_check_is_due() or access.board.value(hand_over.KEY) is not None:
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
@@ -307,12 +314,19 @@ class GridMaster:
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
             return False
         if isinstance(outcome, Deal):
-            self._begun_s[deal.deal_id] = begun_s
+            self._begun_s[deal.deal_id] = self._last_begun_s = begun_s
         if isinstance(outcome, Never):
             _LOGGER.info("deal %s is discarded: %s", deal.deal_id, outcome.reason)
             await endings.discard(access, deal, outcome.reason)
         self._due_s.pop(deal.deal_id, None)
         return True
+
+    def _has_ended(self, deal: Deal) -> None:
+        """How long the line was taken by a deal's end says how far apart the next ones had better begin."""
+        self._due_s.pop(deal.deal_id, None)
+        stopped_s = self._stopping_s.pop(deal.deal_id, None)
+        if stopped_s is not None:
+            self._end_takes_s = max(self._access.clock.monotonic() - stopped_s, FORGETTING * self._end_takes_s)
 
     def _completion_is_near(self) -> bool:
         """Whether a running deal will need the line before a transition begun now would be over."""
@@ -351,6 +365,7 @@ class GridMaster:
         if deal.cumulate_amount_wh < deal.amount_wh:
             self._predict(deal)
             return False
+        self._stopping_s[deal.deal_id] = access.clock.monotonic()
         await endings.stop(access, deal, None)
         self._due_s.pop(deal.deal_id, None)
         return True
@@ -404,6 +419,7 @@ class GridMaster:
             self._held_s,
             self._moves,
             self._begun_s,
+            self._stopping_s,
             self._access.contacts.complete_s,
         )
 

@@ -7,6 +7,8 @@ JITTER = 0.2
 USABLE_WALL_S = 2.0
 # A transition is about four commands, each with its checkpoint and the time its messages and writes take [s].
 TRANSITION_COMMANDS, COMMAND_S = 4, 0.5
+# Deals begin a little further apart than one end takes.
+END_SPACING = 1.25
 
 
 def next_reading_s(last_read_s: float | None, period_s: float) -> float:
@@ -30,6 +32,11 @@ def next_request_s(last_request_s: float | None, period_s: float, failures: int,
 def next_pass_s(last_pass_s: float, period_s: float, due_s: Iterable[float]) -> float:
     """When the Grid Master looks at the line again: at its period, or when the first deal is predicted to be complete."""
     return min([last_pass_s + period_s, *due_s])
+
+
+def next_beginning_s(last_begun_s: float, end_takes_s: float) -> float:
+    """When the next deal may begin, so that deals of the same length do not end faster than the line can end them."""
+    return last_begun_s + END_SPACING * end_takes_s
 
 
 def next_ramp_check_s(now_s: float, voltage_v: float, target_v: float, slope_v_per_s: float | None, period_s: float) -> float:

@@ -15,7 +15,7 @@ from apis_core.model.policy import Policy
 from apis_core.rules import admission, authorisation, compensation, demand, global_safety, local_safety, matching, optimisation, sequences
 from apis_core.rules.energy import deal_power_w
 from apis_core.rules.reference import Activation, Danger, Departure, Line, Never, NotNow, next_master, plan_activation, plan_departure
-from apis_core.rules.schedule import line_is_needed_soon
+from apis_core.rules.schedule import line_is_needed_soon, next_beginning_s
 from tests.builders import NOON, UTC_ZONE, a_deal, a_hardware, a_policy, a_scenario
 
 W, C, D, R = ConverterMode.WAIT, ConverterMode.CHARGE, ConverterMode.DISCHARGE, ConverterMode.VOLTAGE_REFERENCE
@@ -253,3 +253,8 @@ def test_a_deals_power_is_its_share_of_the_units() -> None:
     assert deal_power_w(meter, 1, 1.0) == 314.5
     assert deal_power_w(meter, -1, -1.0) == -314.5
     assert deal_power_w(replace(meter, grid_current_a=0.0), 1, 1.0) == 0.0
+
+
+def test_deals_begin_no_faster_than_the_line_can_end_them() -> None:
+    assert next_beginning_s(float("-inf"), 4.0) == float("-inf")
+    assert 100.0 + 4.0 < next_beginning_s(100.0, 4.0) < 100.0 + 8.0
