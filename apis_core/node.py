@@ -31,7 +31,7 @@ from .ports import Clock, Cluster, Driver, Entry, Guard, Json, Ledger
 from .rules.modes import effective_mode
 from .rules.reactions import Reaction
 from .unit import deal_log
-from .unit.board import CHARTER, LEASE, MODE, UNIT, Board
+from .unit.board import CHARTER, DEAL, LEASE, MODE, UNIT, Board
 from .unit.charter import Charter
 from .unit.controller import Controller, energy_json
 from .unit.errors import ErrorDesk
@@ -73,8 +73,11 @@ class Node:
         guard: Guard | None = None,
         deal_log_format: str | None = None,
         state_file: Path | None = None,
+        board: Board | None = None,
     ) -> None:
         """`guard`: the dead-man, where the device has none of its own.
+
+        `board`: a mirror of the store that somebody else keeps, for several nodes that see the same; by default an own one.
 
         `state_file`: where the original kept this unit's own mode; read once, at the first start.
         """
@@ -89,7 +92,8 @@ class Node:
         self._closing = ""
         self.local_mode: OperationMode | None = None
         self.on_fatal: Callable[[str], None] = lambda _reason: None
-        self.board = Board(cluster.store, lambda: settings.policy.operation_mode)
+        self._keeps_board = board is None
+        self.board = board or Board(cluster.store, lambda: settings.policy.operation_mode)
         self.errors = ErrorDesk(settings.unit_id, cluster, ledger, clock)
         self.controller = Controller(settings, driver, self.board, ledger, clock, rng, self.errors.report, guard)
         self.controller.local_mode = lambda: self.mode
@@ -97,7 +101,16 @@ class Node:
         self.sentry = Sentry(settings, self.controller, self.board, guard, clock, self.errors.report)
         self.user = User(settings, self.board, self.controller, clock, rng, self.unwilling)
         self.mediator = Mediator(
-            settings, cluster, self.board, ledger, clock, rng, self.user.standing, self.unwilling, simulated=driver.capabilities.simulated
+            settings,
+            cluster,
+            self.board,
+            ledger,
+            clock,
+            rng,
+            self.user.standing,
+            self.unwilling,
+            self.controller.bring_up_to_date,
+            simulated=driver.capabilities.simulated,
         )
         self.user.use(self.mediator)
         self.charter = Charter(settings, cluster, self.board, ledger, clock)
@@ -158,7 +171,8 @@ class Node:
         await self._remember_mode()
         await self.ledger.record_scenario(self.settings.scenario.to_json(), "start", self.clock.now())
         await self._introduce()
-        self._spawn("board", self.board.run)
+        if self._keeps_board:
+            self._spawn("board", self.board.run)
         self.sentry.begin()
         await self.controller.start()
         self._spawn("sentry", self.sentry.run)
@@ -223,9 +237,14 @@ class Node:
         await self.ledger.record_scenario(scenario.to_json(), who, self.clock.now())
         self.settings.scenario = scenario
 
+    @property
+    def _wants_none(self) -> str:
+        """Why the unit's deals have to end, if they have to."""
+        return self._closing or (f"{self.unit_id}: {OperationMode.STOP}" if self.local_mode is OperationMode.STOP else "")
+
     async def _follow_board(self) -> None:
         """Write mode changes down; end own deals that appear while this unit wants none."""
-        changed = self.board.listen()
+        changed = self.board.listen(lambda key: key in (MODE, CHARTER) or (key.startswith(DEAL) and bool(self._wants_none)))
         seen: Json | None = None
         try:
             while True:
@@ -239,7 +258,7 @@ class Node:
                     except LedgerError as error:
                         # The mode holds all the same; that nothing can be written is told by the next reading.
                         _LOGGER.error("%s: the mode was not written down: %s", self.unit_id, error)
-                reason = self._closing or (f"{self.unit_id}: {OperationMode.STOP}" if self.local_mode is OperationMode.STOP else "")
+                reason = self._wants_none
                 for deal in self.board.own_deals(self.unit_id) if reason else ():
                     await self.board.ask_to_stop(deal.deal_id, reason)
                 await changed.wait()
@@ -386,6 +405,7 @@ class Node:
         return answer
 
     async def _on_snapshot(self, _sender: str, _message: Json) -> Json:
+        await self.controller.bring_up_to_date()
         return self._answer(self.controller.reading)
 
     async def _on_read(self, _sender: str, message: Json) -> Json:

@@ -20,6 +20,10 @@ class Clock(Protocol):
     in virtual time both are the virtual loop's.
     """
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing can break: periods are endless then, and deadlines are kept without a word."""
+
     def now(self) -> datetime:
         """The community's time, UTC."""
 

@@ -169,9 +169,11 @@ class Engine:
         self.houses += houses
         self._loss = {name: np.ascontiguousarray(column) for name, column in zip(LOSS_NAMES, self._losses.T, strict=True)}
         self._converter_loss_w = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
-        self._percent_wh, self._capacity_min_wh = self.capacity_wh / 100, float(self.capacity_wh.min(initial=np.inf))
-        self._sun = Sampler(self._profiles.solar, self._solar_rows, self._shift_s)
-        self._load = Sampler(self._profiles.load, self._load_rows, self._shift_s)
+        self._capacity_min_wh = float(self.capacity_wh.min(initial=np.inf))
+        self._triggers_wh = tuple(percent * (self.capacity_wh / 100) for percent in astuple(self.site.triggers))
+        self._load_share = 1 + self._loss["ups_battery_ratio"]
+        self._sun = Sampler(self._profiles.solar, self._solar_rows, self._shift_s, self._solar_scale)
+        self._load = Sampler(self._profiles.load, self._load_rows, self._shift_s, self._load_scale)
         self._grid_w = self.grid_current_a * self.unit_voltage_v
         self._active = self._thresholds[:, 0] < np.inf
         self._any_active = bool(self._active.any())
@@ -356,11 +358,15 @@ class Engine:
 
     def _bounds_have_moved(self) -> bool:
         """Whether a battery has become empty or full, or is so no longer."""
+        energy_wh = self.energy_wh
+        if not self._any_at_end and energy_wh.min(initial=np.inf) > 0 and energy_wh.max(initial=-np.inf) < self._capacity_min_wh:
+            return False
         empty, full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
         return not (np.array_equal(empty, self._empty) and np.array_equal(full, self._full))
 
     _empty: Mask = np.zeros(0, dtype=bool)
     _full: Mask = np.zeros(0, dtype=bool)
+    _any_at_end: bool = True
     _active: Mask = np.zeros(0, dtype=bool)
     _any_active: bool = False
 
@@ -369,6 +375,7 @@ class Engine:
         sign = np.where(self.mode == CHARGE, 1.0, np.where(self.mode == DISCHARGE, -1.0, 0.0))
         low_a, high_a = self._limits_a()
         self._empty, self._full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
+        self._any_at_end = bool(self._empty.any() or self._full.any())
         self._converter_loss_w = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
         voltage_v = self.line_voltage_v * self._dip[0]
         resistance = np.full(len(self.mode), self.site.line_resistance_ohm)
@@ -424,7 +431,8 @@ class Engine:
         energy_wh = self.energy_wh + self.flow_w * hours
         if energy_wh.max() > self._capacity_min_wh:
             self.wasted_wh += np.maximum(energy_wh - self.capacity_wh, 0.0)
-        self.energy_wh = np.minimum(np.maximum(energy_wh, 0.0), self.capacity_wh)
+            energy_wh = np.minimum(energy_wh, self.capacity_wh)
+        self.energy_wh = np.maximum(energy_wh, 0.0)
 
     def _houses_now(self) -> None:
         """PV, load, UPS state and battery flow at this moment (hardware reference 1.6, steps 1 to 5)."""
@@ -434,22 +442,22 @@ class Engine:
     def _look_outside(self) -> None:
         """Sun, load and UPS; what the house needs from its battery follows from them."""
         moment_s = self._year_s + self.elapsed_s
-        self._sun_w = self._sun.at(moment_s) * self._solar_scale
-        self.load_w = self._load.at(moment_s) * self._load_scale
-        charge, trigger, size = self.energy_wh, self.site.triggers, self._percent_wh
-        self.bypass = (self.bypass | (charge <= trigger.bypass_on_pct * size)) & (charge < trigger.bypass_off_pct * size)
-        self.ac_charging = (self.ac_charging | (charge <= trigger.ac_on_pct * size)) & (charge < trigger.ac_off_pct * size)
-        loss = self._loss
-        from_battery_w = loss["ups_battery_w"] + (1 + loss["ups_battery_ratio"]) * self.load_w
-        self._base_w = np.where(self.bypass, 0.0, from_battery_w) + loss["system_w"] - np.where(self.ac_charging, loss["ac_charge_w"], 0.0)
+        self._sun_w = self._sun.at(moment_s)
+        self.load_w = self._load.at(moment_s)
+        charge = self.energy_wh
+        bypass_on_wh, bypass_off_wh, ac_on_wh, ac_off_wh = self._triggers_wh
+        self.bypass = (self.bypass | (charge <= bypass_on_wh)) & (charge < bypass_off_wh)
+        self.ac_charging = (self.ac_charging | (charge <= ac_on_wh)) & (charge < ac_off_wh)
+        from_battery_w = self._loss["ups_battery_w"] + self._load_share * self.load_w
+        self._base_w = self._loss["system_w"] + from_battery_w * ~self.bypass - self._loss["ac_charge_w"] * self.ac_charging
 
     def _flows_now(self) -> None:
         """The batteries' flow. In bypass the mains feed the load; what they add beyond it is lost in UPS and transformer."""
         self._grid_w = self.grid_current_a * self.unit_voltage_v
         need_w = self._base_w + self._converter_loss_w - self._grid_w
         self.solar_w, self.flow_w = self._sun_w, self._sun_w - need_w
-        full = (self.energy_wh >= self.capacity_wh) & (self.flow_w > 0)
-        if full.any():
+        if self.energy_wh.max(initial=-np.inf) >= self._capacity_min_wh:
+            full = (self.energy_wh >= self.capacity_wh) & (self.flow_w > 0)
             self.solar_w = np.where(full, need_w, self._sun_w)
             self.flow_w = np.where(full, 0.0, self.flow_w)
 
@@ -487,7 +495,8 @@ class Engine:
     _sun_w: Array
     _base_w: Array
     _grid_w: Array
-    _percent_wh: Array
+    _triggers_wh: tuple[Array, ...]
+    _load_share: Array
     _capacity_min_wh: float
     _loss: dict[str, Array]
     _converter_loss_w: Array

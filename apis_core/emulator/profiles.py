@@ -24,11 +24,11 @@ class Series:
 
 
 class Sampler:
-    """A series as some houses see it: which row each has, and by how many intervals it is shifted."""
+    """A series as some houses see it: which row each has, by how many intervals it is shifted, and how much of it there is."""
 
-    def __init__(self, series: Series, rows: NDArray[np.intp], shift_s: NDArray[np.float64]) -> None:
-        """`rows`: shape (N,); `shift_s`: whole intervals, shape (N,) [s]."""
-        self._series, self._rows = series, rows
+    def __init__(self, series: Series, rows: NDArray[np.intp], shift_s: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
+        """`rows`, `scale`: shape (N,); `shift_s`: whole intervals, shape (N,) [s]."""
+        self._series, self._rows, self._scale = series, rows, scale
         self._shift = np.rint(shift_s / series.interval_s).astype(np.intp)
         self._first = -1
         self._from_w = self._rise_w = np.zeros(len(rows))
@@ -40,10 +40,21 @@ class Sampler:
         if first != self._first:
             values, count = self._series.values_w, self._series.values_w.shape[1]
             begin = (first + self._shift) % count
-            self._first, self._from_w = first, values[self._rows, begin]
-            self._rise_w = values[self._rows, (begin + 1) % count] - self._from_w
+            self._first, self._from_w = first, values[self._rows, begin] * self._scale
+            self._rise_w = values[self._rows, (begin + 1) % count] * self._scale - self._from_w
         found: NDArray[np.float64] = self._from_w + (position - first) * self._rise_w
         return found
+
+    @property
+    def slope_w(self) -> NDArray[np.float64]:
+        """How fast the series rises at the time last asked for [W/s], shape (N,)."""
+        slope: NDArray[np.float64] = self._rise_w / self._series.interval_s
+        return slope
+
+    def ahead_s(self, seconds: float) -> float:
+        """How long the series goes on as it does at a time [s]."""
+        interval_s = self._series.interval_s
+        return (math.floor(seconds / interval_s + 1e-9) + 1) * interval_s - seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ class Access:
 
     async def _have_reference_read(self, commanded: str) -> None:
         """Whoever holds the voltage carries what a command to another changes: read before and after, a step is not drawn as a slope."""
-        reference = self.line().reference_unit_id
+        reference = self.reference_unit_id
         if reference in (None, commanded) or self.silent_s(reference) is not None:
             return
         answers = await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S)
@@ -225,6 +225,11 @@ class Access:
             for unit_id, reading in self.readings.items()
         }
         return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy, self.released, self.barred())
+
+    @property
+    def reference_unit_id(self) -> str | None:
+        """Who holds the line's voltage, as last read."""
+        return self.line().reference_unit_id
 
     def silent_s(self, unit_id: str) -> float | None:
         """Since when a unit is known not to answer [wall s], as of the last look; None if it does."""

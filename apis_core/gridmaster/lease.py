@@ -38,12 +38,12 @@ class StoreLease:
     @property
     def renewed_wall_s(self) -> float:
         """See Lease."""
-        return self._renewed_wall_s
+        return self._clock.wall() if self._clock.is_quiet and self._held is not None else self._renewed_wall_s
 
     @property
     def is_held(self) -> bool:
         """Whether this unit holds it and the last renewal is younger than its length."""
-        return self._held is not None and self._clock.wall() < self._renewed_wall_s + self._length_s()
+        return self._held is not None and self._clock.wall() < self.renewed_wall_s + self._length_s()
 
     @property
     def holder(self) -> str | None:
@@ -51,7 +51,7 @@ class StoreLease:
         if self._seen is None:
             return None
         _, record, since_s = self._seen
-        expired = self._clock.wall() - since_s >= self._length_s()
+        expired = self._clock.wall() - since_s >= self._length_s() and not self._clock.is_quiet
         return None if expired or not record.holder else record.holder
 
     def observe(self, entry: Entry) -> None:

@@ -23,7 +23,7 @@ from ..rules.modes import deals_must_end
 from ..rules.reactions import Reaction, reactions
 from ..rules.reference import Never, NotNow
 from ..rules.schedule import line_is_needed_soon, next_pass_s, next_reading_s
-from ..unit.board import ALERT, MODE
+from ..unit.board import ALERT, LEASE, MODE
 from ..waiting import wait_for
 from . import beginnings, endings, hand_over, mending
 from .access import Access, DealGoneError
@@ -45,7 +45,7 @@ class GridMaster:
         self._unit_id = unit_id
         self._access = access
         self._report = report
-        self._wake = access.board.listen()
+        self._wake = access.board.listen(lambda key: key != LEASE)
         self._strikes: frozenset[str] = frozenset()
         self._checked_s = float("-inf")
         self._failed: dict[str, str] = {}
@@ -75,7 +75,8 @@ class GridMaster:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
                 group.create_task(self._conduct())
-                group.create_task(self._keep_contact())
+                if not self._access.clock.is_quiet:
+                    group.create_task(self._keep_contact())
         finally:
             self._access.board.unlisten(self._wake)
 

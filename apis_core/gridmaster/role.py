@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Collection
 import logging
+import math
 
 from ..model.errors import Category, ClusterError, ErrorReport, Extent, Level
 from ..ports import Clock, Cluster, Guard
 from ..rules import role
-from ..unit.board import LEASE, Board
+from ..unit.board import DEAL, LEASE, Board
 from ..unit.settings import Settings
 from ..unit.subjects import EPOCH
 from ..waiting import wait_for
@@ -71,7 +72,7 @@ class Role:
 
     async def run(self) -> None:
         """Watch the lease until cancelled; work whenever it is ours."""
-        wake = self._board.listen()
+        wake = self._board.listen(lambda key: key == LEASE)
         try:
             while True:
                 try:
@@ -120,6 +121,8 @@ class Role:
     def _retry_s(self) -> float:
         # The lease is wall time; the wait is in the community's.
         per_wall_s = self._clock.to_wall(1.0)
+        if self._clock.is_quiet:
+            return math.inf
         return self._settings.policy.times.lease_renewal_s / per_wall_s
 
     async def _should_try(self) -> bool:
@@ -174,18 +177,33 @@ class Role:
                     if not self._lease.is_held:
                         _LOGGER.warning("%s gives up the role: %s", self._settings.unit_id, unreachable)
                         return
-            await asyncio.wait({work}, timeout=min(pause_s, max(times.lease_retry_s, due_s - now_s)))
+            await self._pause(work, min(pause_s, max(times.lease_retry_s, due_s - now_s)))
         if work.done() and not work.cancelled() and (error := work.exception()) is not None:
             _LOGGER.error("Grid Master of %s failed", self._settings.unit_id, exc_info=error)
             message = f"the Grid Master stopped: {error!r}"
             self._report(ErrorReport(self._settings.unit_id, Category.LOGIC, Extent.LOCAL, Level.WARN, message))
             await self._lease.hand_to("")
 
+    async def _pause(self, work: asyncio.Task[None], pause_s: float) -> None:
+        """Until there is something to look at: the work has ended, or it is time; in a quiet run, the voltage has moved."""
+        if not self._clock.is_quiet or self.access is None:
+            await asyncio.wait({work}, timeout=pause_s)
+            return
+        reference, changed = self.access.reference_unit_id, self._board.listen(lambda key: key.startswith(DEAL))
+        try:
+            while not work.done() and self.access.reference_unit_id == reference:
+                waiting = asyncio.create_task(changed.wait())
+                await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                changed.clear()
+        finally:
+            self._board.unlisten(changed)
+
     async def _move_if_wanted(self) -> bool:
         """Hand the role to where the policy wants it, between two transitions."""
         if self.access is None or self.master is None or self.master.turn.locked():
             return False
-        wanted = role.desired_unit(self._settings.policy, self.access.line().reference_unit_id, self._cluster.live())
+        wanted = role.desired_unit(self._settings.policy, self.access.reference_unit_id, self._cluster.live())
         if self.read_only:
             # No member any more.
             wanted = next(iter(sorted(self._cluster.live() & set(self._settings.policy.member_unit_ids))), "")

@@ -16,6 +16,10 @@ DEAL, STOP, ISOLATED, BAN, UNIT = "deal.", "stop.", "isolated.", "ban.", "unit."
 MODE, ALERT, LEASE, CHARTER = "mode", "alert", "lease.gridMaster", "charter"
 
 
+def _everything(_key: str) -> bool:
+    return True
+
+
 class Board:
     """What the store holds, as far as this unit has seen it; whoever is interested is woken by its changes."""
 
@@ -26,7 +30,7 @@ class Board:
         self._entries: dict[str, Entry] = {}
         self._by_unit: dict[str, set[str]] = {}
         self._parsed: dict[str, tuple[int, Deal]] = {}
-        self._listeners: list[asyncio.Event] = []
+        self._listeners: dict[asyncio.Event, Callable[[str], bool]] = {}
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
@@ -51,23 +55,24 @@ class Board:
         elif entry.key.startswith(DEAL):
             for unit_id in (entry.value.get("chargeUnitId"), entry.value.get("dischargeUnitId")):
                 self._by_unit.setdefault(str(unit_id), set()).add(entry.key)
-        self.wake()
+        for listener, concerns in self._listeners.items():
+            if concerns(entry.key):
+                listener.set()
 
     def wake(self) -> None:
         """Let every listener look again."""
         for listener in self._listeners:
             listener.set()
 
-    def listen(self) -> asyncio.Event:
-        """An event that is set at each change; the listener clears it."""
+    def listen(self, concerns: Callable[[str], bool] = _everything) -> asyncio.Event:
+        """An event that is set at each change of a key that `concerns` its listener, who clears it."""
         event = asyncio.Event()
-        self._listeners.append(event)
+        self._listeners[event] = concerns
         return event
 
     def unlisten(self, event: asyncio.Event) -> None:
         """No longer set it."""
-        with contextlib.suppress(ValueError):
-            self._listeners.remove(event)
+        self._listeners.pop(event, None)
 
     def deals(self) -> tuple[Deal, ...]:
         """All deals in the store, ended ones that are not yet settled included; oldest first."""

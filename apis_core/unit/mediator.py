@@ -4,7 +4,7 @@ An accept is a reservation that ends by itself, and at once when it loses. A dea
 grant of each side in it; nothing else has to change at the same time.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 import logging
@@ -47,10 +47,13 @@ class Mediator:
         rng: random.Random,
         standing: Callable[[], demand.Standing | Decline],
         willing: Callable[[OperationMode], str | None],
+        bring_up_to_date: Callable[[], Awaitable[None]],
         *,
         simulated: bool = False,
     ) -> None:
         """`standing`: the unit's position, or why it has none. `willing`: why the unit shares in no deal now, if so.
+
+        `bring_up_to_date`: read the device if nobody has done so lately.
 
         `simulated`: no real current flows here, so that failures may be tried.
         """
@@ -63,6 +66,7 @@ class Mediator:
         self._rng = rng
         self._standing = standing
         self._willing = willing
+        self._bring_up_to_date = bring_up_to_date
         self._reservations: dict[str, _Reservation] = {}
         cluster.handle(REQUEST, self._on_request)
         cluster.handle(CONFIRM, self._on_confirm)
@@ -259,6 +263,7 @@ class Mediator:
 
     async def _on_request(self, _sender: str, message: Json) -> Json:
         wanted = Offer.from_json(message.get("request"))
+        await self._bring_up_to_date()
         answer = self._consider(wanted)
         if isinstance(answer, Decline):
             return {"decline": answer.reason}
@@ -289,6 +294,7 @@ class Mediator:
             raise MessageError(f"deal {deal.deal_id}: {unit_id} is neither giver nor taker")
         direction = Direction.CHARGE if unit_id == deal.charge_unit_id else Direction.DISCHARGE
         held = self._reservations.get(deal.negotiation_id)
+        await self._bring_up_to_date()
         if message.get("wish"):
             reason = self._refuses_wish(direction, deal.grid_current_a, deal.amount_wh)
             if deal.faults and not self._simulated:

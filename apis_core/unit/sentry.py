@@ -77,14 +77,14 @@ class Sentry:
     def overdue_s(self, mode: ConverterMode) -> float:
         """For how long a converter in `mode` would have had to be in wait by now [s]; not positive if it may be on."""
         limit_s = self._anchor.limit_s(mode, self._settings.policy.times)
-        return -math.inf if limit_s is None else self._clock.wall() - limit_s
+        return -math.inf if limit_s is None or self._clock.is_quiet else self._clock.wall() - limit_s
 
     async def run(self) -> None:
         """Beats, deadline and the converter's own watch, until cancelled."""
         controller, clock = self._controller, self._clock
         while True:
             mode = controller.converter.mode
-            if mode is ConverterMode.WAIT or controller.reading is None:
+            if mode is ConverterMode.WAIT or controller.reading is None or clock.is_quiet:
                 self._told = ""
                 if self._was_on:
                     self._was_on = False

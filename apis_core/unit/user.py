@@ -42,6 +42,8 @@ class User:
         self._failures = 0
         self._mediator: Mediator | None = None
         self.last_decline = ""
+        # Set by whoever knows that the unit may want something else now.
+        self.wake = asyncio.Event()
 
     def use(self, mediator: Mediator) -> None:
         """Negotiate through this mediator."""
@@ -75,10 +77,9 @@ class User:
     async def run(self) -> None:
         """Look at the battery at the house-keeping period; after vain requests more rarely."""
         last_s: float | None = None
-        wake = asyncio.Event()
         while True:
             period_s = self._clock.period(self._settings.policy.house_keeping_period_s)
-            await wait_for(self._clock, next_request_s(last_s, period_s, self._failures, self._rng.random()), wake)
+            await wait_for(self._clock, next_request_s(last_s, period_s, self._failures, self._rng.random()), self.wake)
             last_s = self._clock.monotonic()
             try:
                 decline = await self.look()
@@ -95,6 +96,7 @@ class User:
         reason = self._willing(OperationMode.AUTONOMOUS)
         if reason is not None or self._mediator is None:
             return reason or "not yet started"
+        await self._controller.bring_up_to_date()
         standing, settings = self.standing(), self._settings
         if isinstance(standing, Decline):
             return standing.reason

@@ -1,0 +1,151 @@
+"""The same physics in long strides: while no converter is commanded and nothing switches, many steps are one.
+
+Sun and load change linearly within an interval of their series, so the energy after k steps is a quadratic in k. A stride
+ends with the first step after which a battery is full or empty or a UPS switches.
+"""
+
+from datetime import datetime
+import math
+
+import numpy as np
+
+from .engine import STEP_S, Engine, Site
+from .houses import House
+from .line import Array, Mask
+from .profiles import Profiles
+
+_STEP_H = STEP_S / 3600
+_FLOWS = ("load", "solar", "curtailed", "mains", "ac_loss", "dc_loss", "converter_loss", "grid_in", "grid_out")
+
+
+class LeapingEngine(Engine):
+    """See Engine. `totals_wh`: what has flowed since the start, by name, shape (N,) each. Observers are not called."""
+
+    def __init__(self, houses: tuple[House, ...], profiles: Profiles, start: datetime, site: Site | None = None) -> None:
+        """As the engine."""
+        super().__init__(houses, profiles, start, site)
+        self.totals_wh: dict[str, Array] = {name: np.zeros(len(houses)) for name in _FLOWS}
+
+    def advance_to(self, elapsed_s: float) -> None:
+        """See Engine."""
+        while elapsed_s - self.elapsed_s >= STEP_S:
+            if not self._leap(elapsed_s):
+                super().advance_to(min(elapsed_s, self._grid_after(self.elapsed_s)))
+        super().advance_to(elapsed_s)
+
+    def first_outside_s(self, low_wh: Array, high_wh: Array) -> float:
+        """Until when batteries stay between two energies if nobody commands anything, no later than what is known [elapsed s].
+
+        The moment after the first crossing, or the end of the present interval of sun and load.
+        """
+        begin_s = self._grid_after(self.elapsed_s)
+        steps = self._steps_known(begin_s)
+        hours = (begin_s - self.elapsed_s) / 3600
+        energy_wh = np.clip(self.energy_wh + self.flow_w * hours, 0.0, self.capacity_wh)
+        outside = (energy_wh <= low_wh) | (energy_wh >= high_wh)
+        if outside.any():
+            return begin_s
+        steps = _steps_to_edge(energy_wh, self.flow_w, self._slope_w(), low_wh, high_wh, steps) if steps > 1 else 1
+        return begin_s + max(1, steps) * STEP_S
+
+    @staticmethod
+    def _grid_after(elapsed_s: float) -> float:
+        return float(np.floor(elapsed_s / STEP_S + 1e-9) + 1) * STEP_S
+
+    def _steps_known(self, from_s: float) -> int:
+        """So many steps from a moment lie in one interval of both series."""
+        moment_s = self._year_s + from_s
+        ahead_s = min(series.ahead_s(moment_s) for series in (self._sun, self._load))
+        return int(ahead_s / STEP_S + 1e-6)
+
+    def _slope_w(self) -> Array:
+        """How much more flows into each battery from step to step [W]; what a full battery does not take is not counted."""
+        from_battery = np.where(self.bypass, 0.0, self._load_share * self._load.slope_w)
+        slope: Array = (self._sun.slope_w - from_battery) * STEP_S
+        return slope
+
+    def _leap(self, elapsed_s: float) -> bool:
+        if self._ramp is not None or self._dip[1] > 0 or abs(self.elapsed_s / STEP_S - round(self.elapsed_s / STEP_S)) > 1e-7:
+            return False
+        steps = min(int((elapsed_s - self.elapsed_s) / STEP_S + 1e-9), self._steps_known(self.elapsed_s))
+        if steps < 1:
+            return False
+        slope_w = self._slope_w()
+        pinned = self.energy_wh >= self.capacity_wh
+        edge = bool((self.energy_wh <= 0).any())
+        if pinned.any():
+            surplus_w = self._sun_w - self.solar_w
+            full, pinned = pinned, pinned & (surplus_w > 0)
+            edge |= bool((full & ~pinned).any())
+            falling = pinned & (slope_w < 0)
+            if falling.any():
+                steps = min(steps, math.ceil((surplus_w[falling] / -slope_w[falling]).min()))
+        if edge:
+            # Full or empty until now: what its converter may carry changes with the first step.
+            steps = 1
+        free_slope_w = np.where(pinned, 0.0, slope_w)
+        if steps > 1:
+            low_wh, high_wh = self._bounds_wh()
+            steps = _steps_to_edge(self.energy_wh, self.flow_w, free_slope_w, low_wh, np.where(pinned, np.inf, high_wh), steps)
+        self._take(max(1, steps), slope_w, free_slope_w, pinned)
+        return True
+
+    def _bounds_wh(self) -> tuple[Array, Array]:
+        """Between which energies nothing switches, both excluded."""
+        bypass_on_wh, bypass_off_wh, ac_on_wh, ac_off_wh = self._triggers_wh
+        low = np.maximum(np.where(self.bypass, 0.0, bypass_on_wh), np.where(self.ac_charging, 0.0, ac_on_wh))
+        high = np.minimum(
+            np.where(self.bypass, bypass_off_wh, self.capacity_wh),
+            np.where(self.ac_charging, ac_off_wh, self.capacity_wh),
+        )
+        return low, high
+
+    def _take(self, steps: int, slope_w: Array, free_slope_w: Array, pinned: Mask) -> None:
+        hours, half = steps * _STEP_H, (steps - 1) / 2
+        self.grid_integral_wh += self._grid_w * hours
+        self.battery_integral_wh += self.battery_power_w * hours
+        energy_wh = self.energy_wh + (self.flow_w + free_slope_w * half) * hours
+        self.energy_wh = np.minimum(np.maximum(energy_wh, 0.0), self.capacity_wh)
+        self.wasted_wh += np.maximum(energy_wh - self.capacity_wh, 0.0)
+        # The mean of a stride, at which everything linear is what it sums up to.
+        load_rise_w, sun_rise_w = self._load.slope_w * (STEP_S * half), self._sun.slope_w * (STEP_S * half)
+        self.load_w = self.load_w + load_rise_w
+        self._sun_w = self._sun_w + sun_rise_w
+        self.solar_w = np.where(pinned, self.solar_w + sun_rise_w - slope_w * half, self._sun_w)
+        self._count(hours)
+        self.elapsed_s += steps * STEP_S
+        self._look_outside()
+        self._follow_line()
+        self._flows_now()
+
+    def _step(self, seconds: float) -> None:
+        self._count(seconds / 3600)
+        super()._step(seconds)
+
+    def _count(self, hours: float) -> None:
+        totals = self.totals_wh
+        totals["load"] += self.load_w * hours
+        totals["solar"] += self.solar_w * hours
+        totals["curtailed"] += self.curtailed_w * hours
+        totals["mains"] += self.mains_w * hours
+        totals["ac_loss"] += self.ac_loss_w * hours
+        totals["dc_loss"] += self.dc_loss_w * hours
+        totals["converter_loss"] += self._converter_loss_w * hours
+        totals["grid_in"] += np.maximum(self._grid_w, 0.0) * hours
+        totals["grid_out"] -= np.minimum(self._grid_w, 0.0) * hours
+
+
+def _steps_to_edge(energy_wh: Array, flow_w: Array, slope_w: Array, low_wh: Array, high_wh: Array, steps: int) -> int:
+    """With which step the first energy reaches a bound; `steps` if none does before."""
+    turning = np.divide(-flow_w, slope_w, out=np.zeros_like(flow_w), where=slope_w != 0) + 0.5
+    turning = np.minimum(np.maximum(turning, 0.0), steps)
+    last_wh = energy_wh + (flow_w + slope_w * ((steps - 1) / 2)) * (steps * _STEP_H)
+    utmost_wh = energy_wh + (flow_w + slope_w * ((turning - 1) / 2)) * (turning * _STEP_H)
+    kept = (np.minimum(last_wh, utmost_wh) > low_wh) & (np.maximum(last_wh, utmost_wh) < high_wh)
+    if kept.all():
+        return steps
+    doubtful = ~kept
+    count_by_step = np.arange(1.0, steps + 1)[:, None]
+    course_wh = energy_wh[doubtful] + (flow_w[doubtful] + slope_w[doubtful] * ((count_by_step - 1) / 2)) * (count_by_step * _STEP_H)
+    inside = ((course_wh > low_wh[doubtful]) & (course_wh < high_wh[doubtful])).all(axis=1)
+    return steps if inside.all() else int(np.argmin(inside)) + 1
