@@ -294,7 +294,7 @@ class Node:
     def _say_if_too_slow(self) -> None:
         wanted_s = self.settings.policy.data_acquisition_period_s
         possible_s = self.clock.period(wanted_s)
-        if possible_s > SLOWEST * wanted_s:
+        if possible_s > SLOWEST * wanted_s and not self.clock.is_quiet:
             text = f"the emulator's time runs too fast to keep up: the device is read every {possible_s:g} s instead of {wanted_s:g} s"
             self.errors.report(ErrorReport(self.unit_id, Category.USER, Extent.LOCAL, Level.WARN, text))
 

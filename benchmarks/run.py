@@ -22,7 +22,6 @@ from typing import Any
 from apis_core.clock import WallClock
 from apis_core.cluster.embedded import EmbeddedHub
 from apis_core.community import LocalCommunity
-from apis_core.demo import hardware, policy_for, scenario
 from apis_core.drivers.emulator import EmulatorDriver
 from apis_core.emulator.engine import Engine, Site
 from apis_core.emulator.houses import House
@@ -36,6 +35,7 @@ from apis_core.model.negotiation import Offer
 from apis_core.model.policy import Policy
 from apis_core.node import Node
 from apis_core.ports import DeviceRequest
+from apis_core.presets import hardware, policy_for, scenario
 from apis_core.rules import demand
 from apis_core.unit.mediator import wait_until
 from apis_core.unit.settings import Settings

@@ -207,7 +207,7 @@ def test_a_changed_scenario_file_is_taken_over_and_a_bad_one_is_not(tmp_path: Pa
 
 @pytest.fixture
 async def community(tmp_path: Path) -> AsyncIterator[tuple[LocalCommunity, str]]:
-    from apis_core.demo import hardware, policy_for, scenario
+    from apis_core.presets import hardware, policy_for, scenario
     from apis_core.server.endpoint import serve
 
     options = EmulatorSettings(units=2, port=0, acceleration=60)

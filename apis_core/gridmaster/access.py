@@ -66,6 +66,8 @@ class Access:
         self.changed_s = -math.inf
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
+        self._version = 0
+        self._line: tuple[tuple[int, int, datetime], Line] | None = None
         self._counted_s: dict[str, float] = {}
         self.trials = Trials(tell)
         self._unanswered: set[asyncio.Task[Converter]] = set()
@@ -150,6 +152,7 @@ class Access:
         if kind not in (CommandKind.WAIT, CommandKind.SCRAM):
             self._maybe_on.add(unit_id)
             self._known_off_s.pop(unit_id, None)
+            self._version += 1
         brackets = kind is not CommandKind.SCRAM and within_s is None
         if brackets:
             await self._have_reference_read(unit_id)
@@ -188,6 +191,7 @@ class Access:
         task.add_done_callback(over)
 
     def _take(self, unit_id: str, answer: Json) -> None:
+        self._version += 1
         try:
             if answer.get("reading"):
                 received_s = self.clock.monotonic() - float(answer.get("ageS", 0.0))
@@ -220,6 +224,12 @@ class Access:
 
     def line(self) -> Line:
         """The line as known now."""
+        version = (self.board.version, self._version, self.clock.now())
+        if self._line is None or version != self._line[0]:
+            self._line = (version, self._line_now())
+        return self._line[1]
+
+    def _line_now(self) -> Line:
         converters = {
             unit_id: replace(reading.converter, mode_code=ConverterMode.WAIT) if self._is_known_off(unit_id) else reading.converter
             for unit_id, reading in self.readings.items()
@@ -246,9 +256,11 @@ class Access:
             heard_s = self.contacts.heard_s.get(unit_id, self._begun_s)
             if now_s - heard_s < limit_s or (unit_id in live and not self.contacts.is_telling(limit_s)):
                 self._silent_since_s.pop(unit_id, None)
+                self._version += 1
             elif unit_id not in self._silent_since_s:
                 fallen.add(unit_id)
         if fallen and await self._lease.renew():
+            self._version += 1
             self._silent_since_s.update(dict.fromkeys(fallen, now_s))
             return frozenset(fallen)
         return frozenset()
@@ -272,6 +284,7 @@ class Access:
                 continue
             report = await self._guard.report(unit_id)
             if report is not None and report.is_off and report.role is GuardRole.OFF:
+                self._version += 1
                 self._known_off_s[unit_id] = self.clock.monotonic()
                 self._maybe_on.discard(unit_id)
                 self.board.wake()

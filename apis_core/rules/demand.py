@@ -51,6 +51,19 @@ def amount_wh(direction: Direction, condition: Condition, standing: Standing) ->
     return int(distance if direction is Direction.CHARGE else -distance)
 
 
+def edges_wh(scenario: Scenario, policy: Policy) -> tuple[float, ...]:
+    """The energies at which the unit's answer may change [Wh], in order: bands' limits, and where an amount becomes worth a deal."""
+    found: set[float] = set()
+    for band in scenario.bands:
+        for battery in band.battery_bands:
+            found |= {edge for edge in (battery.lower_wh, battery.upper_wh) if edge is not None}
+        for wanted in (*band.requests.values(), *band.accepts.values()):
+            for direction, condition in wanted.items():
+                sign = -1 if direction is Direction.CHARGE else 1
+                found.add(condition.limit_wh + sign * (policy.deal_amount_min_wh + 1))
+    return tuple(sorted(found))
+
+
 def request(scenario: Scenario, standing: Standing, policy: Policy, hardware: Hardware) -> Offer | Decline:
     """What the unit asks the community for, or why it asks nothing. If it could do both, charging comes first."""
     status = status_at(scenario, standing)

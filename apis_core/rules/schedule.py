@@ -29,6 +29,11 @@ def next_request_s(last_request_s: float | None, period_s: float, failures: int,
     return last_request_s + period_s * stretch
 
 
+def next_on_grid_s(now_s: float, period_s: float) -> float:
+    """How long until the next multiple of a period [s]: where looks are made only for a reason, they keep their rhythm."""
+    return period_s - now_s % period_s
+
+
 def next_pass_s(last_pass_s: float, period_s: float, due_s: Iterable[float]) -> float:
     """When the Grid Master looks at the line again: at its period, or when the first deal is predicted to be complete."""
     return min([last_pass_s + period_s, *due_s])

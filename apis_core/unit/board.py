@@ -30,6 +30,10 @@ class Board:
         self._entries: dict[str, Entry] = {}
         self._by_unit: dict[str, set[str]] = {}
         self._parsed: dict[str, tuple[int, Deal]] = {}
+        # Grows with every change; what was worked out from the entries holds until it does.
+        self.version = 0
+        self._deals: tuple[Deal, ...] | None = None
+        self._own: dict[str, tuple[Deal, ...]] = {}
         self._listeners: dict[asyncio.Event, Callable[[str], bool]] = {}
 
     async def run(self) -> None:
@@ -48,6 +52,10 @@ class Board:
         if known is not None and known.revision >= entry.revision:
             return
         self._entries[entry.key] = entry
+        self.version += 1
+        if entry.key.startswith(DEAL):
+            self._deals = None
+            self._own.clear()
         if entry.value is None:
             self._parsed.pop(entry.key, None)
             for keys in self._by_unit.values():
@@ -76,13 +84,18 @@ class Board:
 
     def deals(self) -> tuple[Deal, ...]:
         """All deals in the store, ended ones that are not yet settled included; oldest first."""
-        found = (self._deal(key) for key in self._entries if key.startswith(DEAL))
-        return tuple(sorted((deal for deal in found if deal is not None), key=lambda d: (d.create_time, d.deal_id)))
+        if self._deals is None:
+            found = (self._deal(key) for key in self._entries if key.startswith(DEAL))
+            self._deals = tuple(sorted((deal for deal in found if deal is not None), key=lambda d: (d.create_time, d.deal_id)))
+        return self._deals
 
     def own_deals(self, unit_id: str) -> tuple[Deal, ...]:
         """A unit's deals that have not ended."""
-        found = (self._deal(key) for key in sorted(self._by_unit.get(unit_id, ())))
-        return tuple(deal for deal in found if deal is not None and not deal.is_ended)
+        own = self._own.get(unit_id)
+        if own is None:
+            found = (self._deal(key) for key in sorted(self._by_unit.get(unit_id, ())))
+            own = self._own[unit_id] = tuple(deal for deal in found if deal is not None and not deal.is_ended)
+        return own
 
     def deal(self, deal_id: str) -> Deal | None:
         """One deal."""

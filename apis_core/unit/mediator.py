@@ -68,6 +68,8 @@ class Mediator:
         self._willing = willing
         self._bring_up_to_date = bring_up_to_date
         self._reservations: dict[str, _Reservation] = {}
+        # Units that may answer otherwise than last time, where somebody knows; None for all.
+        self.only_ask: set[str] | None = None
         cluster.handle(REQUEST, self._on_request)
         cluster.handle(CONFIRM, self._on_confirm)
         cluster.handle(RELEASE, self._on_release)
@@ -182,6 +184,8 @@ class Mediator:
     async def _ask_all(self, negotiation_id: str, offer: Offer) -> tuple[list[Offer], list[Decline]]:
         policy = self._settings.policy
         others = self._cluster.live() & set(policy.member_unit_ids) - {self._settings.unit_id}
+        if self.only_ask is not None:
+            others &= self.only_ask
         message = {"negotiationId": negotiation_id, "request": offer.to_json()}
         answers = await self._cluster.scatter(others, REQUEST, message, policy.negotiation_timeout_s)
         accepts, declines = [], [Decline(unit, "did not answer") for unit in sorted(others - set(answers))]

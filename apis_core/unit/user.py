@@ -10,7 +10,7 @@ from ..model.modes import OperationMode
 from ..model.negotiation import Decline
 from ..ports import Clock
 from ..rules import demand, slots
-from ..rules.schedule import next_request_s
+from ..rules.schedule import next_on_grid_s, next_request_s
 from ..waiting import wait_for
 from .board import Board
 from .controller import Controller
@@ -49,6 +49,11 @@ class User:
         """Negotiate through this mediator."""
         self._mediator = mediator
 
+    @property
+    def asks_in_vain(self) -> bool:
+        """Whether the unit's last request found nobody."""
+        return self._failures > 0
+
     def standing(self) -> demand.Standing | Decline:
         """The unit's position now, or why it cannot be told."""
         unit_id = self._settings.unit_id
@@ -80,6 +85,9 @@ class User:
         while True:
             period_s = self._clock.period(self._settings.policy.house_keeping_period_s)
             await wait_for(self._clock, next_request_s(last_s, period_s, self._failures, self._rng.random()), self.wake)
+            if self._clock.is_quiet:
+                await self._clock.sleep(next_on_grid_s(self._clock.monotonic(), self._settings.policy.house_keeping_period_s))
+                self.wake.clear()
             last_s = self._clock.monotonic()
             try:
                 decline = await self.look()
@@ -87,6 +95,10 @@ class User:
                 decline = str(error)
             if decline is None:
                 self._failures = 0
+                # There may be room for one more.
+                self.wake.set()
+                if self._mediator is not None:
+                    self._mediator.only_ask = None
             elif decline != self.last_decline:
                 _LOGGER.debug("%s: no request: %s", self._settings.unit_id, decline)
             self.last_decline = decline or ""

@@ -1,0 +1,73 @@
+"""What is simulated."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from ..emulator.houses import House, Losses
+from ..model.hardware import Hardware
+from ..model.policy import Policy
+from ..model.scenario import Scenario
+from ..presets import community_hardware, community_policy, community_scenario
+
+# The bundled year begins on 1 January; 2021 is a year of 365 days that began on a Friday.
+START = datetime(2021, 1, 1)  # noqa: DTZ001 - the houses' local time
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One run: so many houses for so long, from a seed.
+
+    `every_tick`: every periodic look and every word of the Grid Master is kept, as in a house; without it a look is made
+    when there is something to see. `sharing` off leaves every converter in wait.
+    """
+
+    units: int = 19
+    days: float = 365.0
+    seed: int = 1
+    start: datetime = START
+    scenario: Scenario | None = None
+    policy: Policy | None = None
+    load: Path | None = None
+    solar: Path | None = None
+    battery_wh: float = 4800.0
+    solar_kw: float = 4.0
+    load_scale: float = 1.0
+    deal_current_a: float = 2.0
+    deal_wh: int = 100
+    charge_pct: float = 50.0
+    every_tick: bool = False
+    sharing: bool = True
+    losses: Losses = field(default_factory=Losses)
+
+    @property
+    def unit_ids(self) -> tuple[str, ...]:
+        """E001, E002, ..."""
+        return tuple(f"E{number + 1:03}" for number in range(self.units))
+
+    def houses(self) -> tuple[House, ...]:
+        """The houses, each with its own household of the data."""
+        return tuple(
+            House(
+                unit_id,
+                number,
+                state_of_charge_pct=self.charge_pct,
+                battery_wh=self.battery_wh,
+                solar_kw=self.solar_kw,
+                load_scale=self.load_scale,
+                losses=self.losses,
+            )
+            for number, unit_id in enumerate(self.unit_ids)
+        )
+
+    def chosen_policy(self) -> Policy:
+        """The policy given, or one for this community."""
+        return self.policy or community_policy(self.units, self.deal_current_a, self.deal_wh)
+
+    def chosen_hardware(self) -> Hardware:
+        """Every unit's converter and battery."""
+        return community_hardware(self.battery_wh)
+
+    def chosen_scenario(self) -> Scenario:
+        """Every unit's wishes."""
+        return self.scenario or community_scenario(self.battery_wh)

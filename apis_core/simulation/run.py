@@ -1,0 +1,102 @@
+"""A community in virtual time: the nodes, the cluster and the physics that run houses, on a clock that jumps."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+import random
+
+from ..clock import VirtualClock, run_virtual
+from ..cluster.embedded import EmbeddedHub
+from ..drivers.emulator import EmulatorDriver
+from ..emulator.leap import LeapingEngine
+from ..emulator.profiles import bundled, with_files
+from ..emulator.world import World
+from ..ledger.memory import MemoryLedger
+from ..model.deal import Deal
+from ..model.errors import ErrorReport
+from ..node import Node
+from ..unit.board import Board
+from ..unit.settings import Settings
+from .options import Options
+from .tables import Hour, Result
+from .watch import Watchman
+
+type Progress = Callable[[float], bool]
+HOUR_S = 3600.0
+
+
+class Simulation:
+    """One run of one community."""
+
+    def __init__(self, options: Options) -> None:
+        """Everything in its place, nothing started; to be made on a virtual loop."""
+        self.options = options
+        quiet = not options.every_tick
+        self.clock = VirtualClock(options.start.replace(tzinfo=UTC), quiet=quiet)
+        profiles = with_files(bundled(), options.load, options.solar)
+        self.engine = LeapingEngine(options.houses(), profiles, options.start)
+        self.world = World(self.engine, self.clock.monotonic)
+        self.hub = EmbeddedHub(wall_s=self.clock.wall, direct=quiet)
+        self.rng = random.Random(options.seed)
+        self.deals: dict[str, Deal] = {}
+        self.errors: list[tuple[datetime, ErrorReport]] = []
+        self.hours: list[Hour] = []
+        policy, hardware, scenario = options.chosen_policy(), options.chosen_hardware(), options.chosen_scenario()
+        shared = Board(self.hub.store, lambda: policy.operation_mode) if quiet else None
+        self.nodes = {
+            unit_id: Node(
+                Settings(unit_id, policy, hardware, scenario, UTC, unit_name=unit_id),
+                EmulatorDriver(unit_id, self.world.send),
+                self.hub.join(unit_id),
+                MemoryLedger(unit_id, self._ended, self._error),
+                self.clock,
+                random.Random(self.rng.random()),
+                board=shared,
+            )
+            for unit_id in options.unit_ids
+        }
+        self._board = shared or Board(self.hub.store, lambda: policy.operation_mode)
+
+    def _ended(self, deal: Deal) -> None:
+        self.deals[deal.deal_id] = deal
+
+    def _error(self, report: ErrorReport, time: datetime) -> None:
+        self.errors.append((time, report))
+
+    async def run(self, progress: Progress) -> Result:
+        """The whole time; what was there when `progress` said no."""
+        options = self.options
+        tasks = []
+        if options.sharing:
+            tasks.append(asyncio.create_task(self._board.run()))
+            for node in self.nodes.values():
+                await node.start()
+            if not options.every_tick:
+                watchman = Watchman(self.nodes, self.engine, self.world.catch_up, self._board, self.clock)
+                tasks.append(asyncio.create_task(watchman.run()))
+        end_s = options.days * 86_400
+        self.hours.append(Hour.of(self.engine))
+        while self.clock.monotonic() < end_s and progress(self.clock.monotonic() / end_s):
+            await self.clock.sleep(min(HOUR_S, end_s - self.clock.monotonic()))
+            self.world.catch_up()
+            self.hours.append(Hour.of(self.engine))
+        for node in self.nodes.values() if options.sharing else ():
+            await node.kill()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return Result(options, tuple(self.hours), tuple(self.deals.values()), tuple(self.errors))
+
+
+def simulate(options: Options, progress: Progress = lambda _share: True) -> Result:
+    """Run a simulation from beginning to end, on a loop of its own.
+
+    Raises:
+        ConfigError: if a data file is not in its form.
+
+    """
+
+    async def main() -> Result:
+        return await Simulation(options).run(progress)
+
+    return run_virtual(main)

@@ -1,0 +1,120 @@
+"""Who wakes whom in a run in which nobody looks periodically.
+
+A unit's wishes change when its battery passes an edge of its scenario, when a time band begins, when one of its deals
+has ended, or, while it asks in vain, when anybody's has. When that will be is foreseen from the physics.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+
+import numpy as np
+
+from ..emulator.leap import LeapingEngine
+from ..model.errors import ApisError
+from ..node import Node
+from ..ports import Clock
+from ..rules import demand
+from ..rules.schedule import next_on_grid_s
+from ..unit.board import DEAL, Board
+from ..waiting import wait_for
+
+# A meter shows hundredths of a percent: an edge has surely been passed when the meter shows it too.
+MARGIN_WH = 2.0
+
+
+class Watchman:
+    """Looks after all units of a run."""
+
+    def __init__(self, nodes: Mapping[str, Node], engine: LeapingEngine, catch_up: Callable[[], None], board: Board, clock: Clock) -> None:
+        """Nothing has been seen yet."""
+        self._nodes = nodes
+        self._engine = engine
+        self._catch_up = catch_up
+        self._board = board
+        self._clock = clock
+        self._offset_s = clock.monotonic() - engine.elapsed_s
+        self._period_s = min(node.settings.policy.house_keeping_period_s for node in nodes.values())
+        self._edges = [self._edges_of(nodes[unit_id]) for unit_id in engine.unit_ids]
+        self._low_wh = np.full(len(nodes), -np.inf)
+        self._high_wh = np.full(len(nodes), np.inf)
+        self._known: dict[str, tuple[str, ...]] = {}
+        self._changed = board.listen(lambda key: key.startswith(DEAL))
+
+    @staticmethod
+    def _edges_of(node: Node) -> tuple[list[float], list[float]]:
+        policy, capacity_wh = node.settings.policy, node.settings.hardware.battery_nominal_capacity_wh
+        limits = [percent * capacity_wh / 100 for percent in (policy.discharge_unit_lower_limit_pct, policy.charge_unit_upper_limit_pct)]
+        edges = sorted({*demand.edges_wh(node.settings.scenario, policy), *limits})
+        return [edge - MARGIN_WH for edge in edges], [edge + MARGIN_WH for edge in edges]
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._catch_up()
+            self._wake(self._passed())
+            self._follow_deals()
+            self._aim()
+            due_s = self._offset_s + self._engine.first_outside_s(self._low_wh, self._high_wh)
+            due_s = min(due_s, self._clock.monotonic() + self._until_next_band_s())
+            if await wait_for(self._clock, due_s, self._changed):
+                # What a converter does has changed, perhaps: all that happens within one period is looked at once.
+                self._follow_deals()
+                await self._clock.sleep(next_on_grid_s(self._clock.monotonic(), self._period_s))
+
+    def _passed(self) -> list[str]:
+        """Units whose battery has left the space between its edges; whose deals that may end is told to the Grid Master."""
+        energy_wh = self._engine.energy_wh
+        return [self._engine.unit_ids[i] for i in np.flatnonzero((energy_wh <= self._low_wh) | (energy_wh >= self._high_wh))]
+
+    def _wake(self, unit_ids: Collection[str]) -> None:
+        """These may want something else now; who asks in vain has to ask nobody but them again."""
+        for unit_id, node in self._nodes.items():
+            if unit_id in unit_ids:
+                node.mediator.only_ask = None
+                node.user.wake.set()
+            elif node.user.asks_in_vain and unit_ids:
+                if not node.user.wake.is_set():
+                    node.mediator.only_ask = set()
+                if node.mediator.only_ask is not None:
+                    node.mediator.only_ask |= set(unit_ids)
+                node.user.wake.set()
+
+    def _follow_deals(self) -> None:
+        """Who had a deal that has left the store may want another; so may all who ask in vain."""
+        deals = {deal.deal_id: deal for deal in self._board.deals()}
+        gone = set(self._known) - set(deals)
+        free = {unit_id for deal_id in gone for unit_id in self._known[deal_id]}
+        self._known = {deal_id: deal.unit_ids for deal_id, deal in deals.items()}
+        self._wake(free)
+
+    def _aim(self) -> None:
+        """The edges next to where each battery is."""
+        for i, energy_wh in enumerate(self._engine.energy_wh.tolist()):
+            downs, ups = self._edges[i]
+            below, above = bisect_left(downs, energy_wh), bisect_right(ups, energy_wh)
+            self._low_wh[i] = downs[below - 1] if below else -np.inf
+            self._high_wh[i] = ups[above] if above < len(ups) else np.inf
+
+    def _until_next_band_s(self) -> float:
+        """When the next time band of any scenario begins [s from now]."""
+        now = self._clock.now()
+        found = 86_400.0
+        for node in self._nodes.values():
+            local = now.astimezone(node.settings.zone)
+            midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+            for band in node.settings.scenario.bands:
+                ahead_s = (midnight + timedelta(seconds=band.start_s % 86_400) - local).total_seconds() % 86_400
+                if 0 < ahead_s < found:
+                    found = ahead_s
+        return found
+
+    async def tell_master(self, unit_ids: Collection[str]) -> None:
+        """Have the Grid Master look at units whose battery is at a limit."""
+        for node in self._nodes.values():
+            if node.role.access is not None:
+                try:
+                    await node.role.access.read(*unit_ids)
+                except ApisError:
+                    continue
+                node.board.wake()
