@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.text import Text
 import typer
 
-from . import app as composition, daemon, screen
+from . import app as composition, cli_virtual, daemon, screen
 from .model.errors import ApisError, ConfigError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
@@ -69,6 +69,9 @@ def main() -> None:
     except OSError as error:
         _say_error(str(error))
         sys.exit(daemon.EXIT_REFUSED)
+
+
+cli.command()(cli_virtual.simulate)
 
 
 def _say_error(text: str) -> None:

@@ -1,0 +1,155 @@
+"""The commands that run communities in virtual time."""
+
+from collections.abc import Iterator
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+import signal
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+import typer
+
+from .model.errors import ConfigError, Problem
+from .model.files import read_file
+from .model.policy import Policy
+from .model.scenario import Scenario
+
+if TYPE_CHECKING:
+    from .simulation.options import Options
+    from .simulation.run import Progress as Ask
+    from .simulation.tables import Result
+
+console = Console()
+
+
+def simulate(
+    units: Annotated[int, typer.Option(min=2, max=1000, help="How many houses.")] = 19,
+    days: Annotated[float, typer.Option(min=0.01, max=3650, help="How many days.")] = 365.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
+    scenario: Annotated[Path | None, typer.Option(help="A scenario file for all houses.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="A policy file; its members must be E001, E002, ...")] = None,
+    load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
+    solar: Annotated[Path | None, typer.Option(help="A solar file in the original's format.")] = None,
+    battery_wh: Annotated[float, typer.Option(min=100, help="The battery of each house [Wh].")] = 4800.0,
+    pv_scale: Annotated[float, typer.Option(min=0, help="The PV of each house [kW]; a factor for a solar file.")] = 4.0,
+    load_scale: Annotated[float, typer.Option(min=0, help="A factor for every house's load.")] = 1.0,
+    deal_current_a: Annotated[float, typer.Option(min=0.1, max=7, help="The current of a deal [A].")] = 2.0,
+    deal_wh: Annotated[int, typer.Option(min=1, help="The energy of a deal [Wh].")] = 100,
+    without_sharing: Annotated[bool, typer.Option("--without-sharing", help="Every house for itself.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Run the same time without sharing too, and compare.")] = False,
+    every_tick: Annotated[
+        bool, typer.Option("--every-tick", help="Keep every periodic look and message: slow, to check the other.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="A folder for summary, tables and report.")] = None,
+) -> None:
+    """A community in virtual time: what would sharing do for us?"""
+    from .simulation.options import Options  # numpy and the physics, which other commands do without
+
+    options = Options(
+        units=units,
+        days=days,
+        seed=seed,
+        scenario=None if scenario is None else Scenario.from_json(read_file(scenario), str(scenario), battery_wh)[0],
+        policy=None if policy is None else Policy.from_json(read_file(policy), str(policy))[0],
+        load=load,
+        solar=solar,
+        battery_wh=battery_wh,
+        solar_kw=pv_scale,
+        load_scale=load_scale,
+        deal_current_a=deal_current_a,
+        deal_wh=deal_wh,
+        every_tick=every_tick,
+        sharing=not without_sharing,
+    )
+    if options.policy is not None and options.policy.member_unit_ids != options.unit_ids:
+        raise ConfigError(
+            (Problem(f"{policy}: memberUnitIds", ", ".join(options.policy.member_unit_ids), f"E001 to {options.unit_ids[-1]}"),)
+        )
+    result, without = _played(options, compare=compare and not without_sharing)
+    console.print(_picture(result, without))
+    for path in _written(out, result, without):
+        console.print(f"wrote {path}", highlight=False)
+    console.print(f"digest: {result.digest}", highlight=False, soft_wrap=True)
+
+
+def _played(options: Options, *, compare: bool) -> tuple[Result, Result | None]:
+    """The run, and the same without sharing if it is wanted; what was done when Ctrl-C came."""
+    from .simulation.run import simulate as play
+
+    with _until_interrupted() as ask:
+        without = play(replace(options, sharing=False), ask("without sharing")) if compare else None
+        result = play(options, ask("with sharing" if options.sharing else "without sharing"))
+    if without is not None and len(without.hours) != len(result.hours):
+        without = None
+    return result, without
+
+
+@contextlib.contextmanager
+def _until_interrupted() -> Iterator[Any]:
+    """A progress bar per run; an interrupt ends the run at its next hour, and what was done is kept."""
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: stopped.append(number))
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console, transient=True) as bar:
+
+            def ask(name: str) -> Ask:
+                task = bar.add_task(name, total=1.0)
+
+                def tell(share: float) -> bool:
+                    bar.update(task, completed=share)
+                    return not stopped
+
+                return tell
+
+            yield ask
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _picture(result: Result, without: Result | None) -> Table:
+    from .simulation import indicators
+
+    own = indicators.community(result)
+    other = indicators.community(without) if without is not None else None
+    days = (result.hours[-1].elapsed_s - result.hours[0].elapsed_s) / 86_400
+    table = Table(title=f"{result.options.units} houses, {days:g} days", title_justify="left")
+    table.add_column("")
+    table.add_column("with sharing" if result.options.sharing else "without sharing", justify="right")
+    if other is not None:
+        table.add_column("without", justify="right")
+    rows = [
+        ("self-sufficiency", "self_sufficiency", "{:.1%}"),
+        ("PV used", "self_consumption", "{:.1%}"),
+        ("load", "load_wh", "kwh"),
+        ("bought from the mains", "bought_wh", "kwh"),
+        ("curtailed sun", "curtailed_wh", "kwh"),
+        ("losses", "loss_wh", "kwh"),
+        ("shared", "shared_wh", "kwh"),
+        ("battery to battery", "exchange_efficiency", "{:.1%}"),
+        ("deals completed", "deals_completed", "{:,}"),
+        ("deals ended early", "ended_early", "{:,}"),
+        ("errors", "errors", "{:,}"),
+    ]
+    for figures in (own, other):
+        if figures is not None:
+            figures["ended_early"] = figures["deals"] - figures["deals_completed"]
+    for name, key, form in rows:
+        table.add_row(name, *(_shown(figures[key], form) for figures in (own, other) if figures is not None))
+    return table
+
+
+def _shown(value: float | None, form: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value / 1000:,.1f} kWh" if form == "kwh" else form.format(value)
+
+
+def _written(out: Path | None, result: Result, without: Result | None) -> Iterator[Path]:
+    if out is not None:
+        from .simulation.output import write
+
+        yield from write(out, result, without)

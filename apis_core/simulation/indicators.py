@@ -1,0 +1,137 @@
+"""What a run says in figures, and what each figure means."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..emulator.line import Array
+from ..model.deal import Deal
+from ..rules.lifecycle import Outcome, outcome
+from .tables import Result
+
+# The two shares are those of Luthander, Widen, Nilsson and Palm, "Photovoltaic self-consumption in buildings: A review",
+# Applied Energy 142 (2015), sections 2.1 and 2.2; bought energy stands for what is not covered on the spot.
+DEFINITIONS = {
+    "self_sufficiency": "1 - energy bought from the mains / load (Luthander et al., Applied Energy 142, 2015, section 2)",
+    "self_consumption": "PV energy used or stored / PV energy the sun offered (the same source); the rest was curtailed",
+    "bought_wh": "energy from the mains: load fed in bypass, mains charging, and the losses of UPS and transformer",
+    "shared_wh": "energy into batteries by completed deals, as counted at the unit that charged",
+    "given_wh": "energy out of batteries for deals, as counted at the unit that discharged",
+    "exchange_efficiency": "shared_wh / given_wh of all deals: battery to battery, both converters included",
+    "points": "price of each deal [points/Wh] times the energy exchanged; who charges pays, who discharges earns",
+    "converter_duty": "share of the time in which a unit's converter was switched on for a deal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFigures:
+    """One house over the whole run."""
+
+    unit_id: str
+    load_wh: float
+    solar_wh: float
+    curtailed_wh: float
+    bought_wh: float
+    loss_wh: float
+    given_wh: float
+    taken_wh: float
+    points_earned: float
+    points_paid: float
+    deals: int
+    converter_duty: float
+
+    @property
+    def self_sufficiency(self) -> float:
+        """See DEFINITIONS."""
+        return 1 - self.bought_wh / self.load_wh if self.load_wh else 1.0
+
+    @property
+    def self_consumption(self) -> float:
+        """See DEFINITIONS."""
+        offered_wh = self.solar_wh + self.curtailed_wh
+        return self.solar_wh / offered_wh if offered_wh else 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON form."""
+        shares = ("self_sufficiency", "self_consumption")
+        named = {name: round(getattr(self, name), 4) for name in self.__slots__ if name != "unit_id"}
+        return {"unit_id": self.unit_id, **named, **{name: round(getattr(self, name), 5) for name in shares}}
+
+
+def units(result: Result) -> tuple[UnitFigures, ...]:
+    """Every house's figures."""
+    first, last = result.hours[0], result.hours[-1]
+    flows = {name: last.totals_wh[name] - first.totals_wh[name] for name in last.totals_wh}
+    seconds = last.elapsed_s - first.elapsed_s
+    found = []
+    for i, unit_id in enumerate(result.options.unit_ids):
+        own = [deal for deal in result.deals if unit_id in deal.unit_ids]
+        gives = [deal for deal in own if deal.discharge_unit_id == unit_id]
+        takes = [deal for deal in own if deal.charge_unit_id == unit_id]
+        found.append(
+            UnitFigures(
+                unit_id,
+                load_wh=float(flows["load"][i]),
+                solar_wh=float(flows["solar"][i]),
+                curtailed_wh=float(flows["curtailed"][i]),
+                bought_wh=float(flows["mains"][i]),
+                loss_wh=float(flows["ac_loss"][i] + flows["dc_loss"][i]),
+                given_wh=sum(deal.side_energy(unit_id).battery_wh for deal in gives),
+                taken_wh=sum(deal.side_energy(unit_id).battery_wh for deal in takes),
+                points_earned=sum(deal.points() for deal in gives),
+                points_paid=sum(deal.points() for deal in takes),
+                deals=len(own),
+                converter_duty=on_s(own) / seconds if seconds else 0.0,
+            )
+        )
+    return tuple(found)
+
+
+def on_s(deals: Iterable[Deal]) -> float:
+    """For how long at least one of the deals had the converter on [s]."""
+    spans = sorted(
+        (deal.activate_time, deal.deactivate_time or deal.scram_time or deal.abort_time or deal.activate_time)
+        for deal in deals
+        if deal.activate_time is not None
+    )
+    total_s, end = 0.0, None
+    for begin, until in spans:
+        if end is None or begin > end:
+            total_s += (until - begin).total_seconds()
+            end = until
+        elif until > end:
+            total_s += (until - end).total_seconds()
+            end = until
+    return total_s
+
+
+def community(result: Result) -> dict[str, Any]:
+    """The community's figures."""
+    figures = units(result)
+    total = {
+        name: sum(getattr(unit, name) for unit in figures)
+        for name in ("load_wh", "solar_wh", "curtailed_wh", "bought_wh", "loss_wh", "given_wh", "taken_wh")
+    }
+    done = [deal for deal in result.deals if outcome(deal) is Outcome.COMPLETED]
+    offered_wh = total["solar_wh"] + total["curtailed_wh"]
+    return {
+        **{name: round(value, 3) for name, value in total.items()},
+        "shared_wh": round(sum(deal.side_energy(deal.charge_unit_id).battery_wh for deal in done), 3),
+        "self_sufficiency": round(1 - total["bought_wh"] / total["load_wh"], 5) if total["load_wh"] else 1.0,
+        "self_consumption": round(total["solar_wh"] / offered_wh, 5) if offered_wh else 1.0,
+        "exchange_efficiency": round(total["taken_wh"] / total["given_wh"], 5) if total["given_wh"] else None,
+        "deals": len(result.deals),
+        "deals_completed": len(done),
+        "errors": len(result.errors),
+    }
+
+
+def flows_between(result: Result) -> Array:
+    """Who gave to whom [Wh at the charging battery]: a row per giver, a column per taker."""
+    index = {unit_id: i for i, unit_id in enumerate(result.options.unit_ids)}
+    matrix = np.zeros((len(index), len(index)))
+    for deal in result.deals:
+        matrix[index[deal.discharge_unit_id], index[deal.charge_unit_id]] += deal.side_energy(deal.charge_unit_id).battery_wh
+    return matrix

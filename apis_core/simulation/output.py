@@ -1,0 +1,122 @@
+"""A run's files: `summary.json`, tables of units, hours and deals, and the report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+import csv
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ..rules.lifecycle import outcome
+from . import indicators
+from .tables import Result
+
+type Columns = Mapping[str, Sequence[Any]]
+
+
+def summary(result: Result, without: Result | None) -> dict[str, Any]:
+    """What `summary.json` holds; `without` is the same time without sharing."""
+    options = result.options
+    days = (result.hours[-1].elapsed_s - result.hours[0].elapsed_s) / 86_400
+    found: dict[str, Any] = {
+        "units": options.units,
+        "days": round(days, 4),
+        "seed": options.seed,
+        "start": options.start.isoformat(),
+        "sharing": options.sharing,
+        "community": indicators.community(result),
+        "houses": [unit.to_json() for unit in indicators.units(result)],
+        "definitions": indicators.DEFINITIONS,
+        "digest": result.digest,
+    }
+    if without is not None:
+        found["without_sharing"] = {"community": indicators.community(without), "digest": without.digest}
+    return found
+
+
+def hours(result: Result) -> Columns:
+    """One row per unit and hour: what flowed in it [Wh], and the charge at its end [Wh]."""
+    ids, start = result.options.unit_ids, result.options.start
+    times: list[str] = []
+    flows: dict[str, list[Any]] = {name: [] for name in result.hours[0].totals_wh}
+    energy: list[Any] = []
+    for before, after in zip(result.hours, result.hours[1:], strict=False):
+        times += [(start + timedelta(seconds=after.elapsed_s)).isoformat()] * len(ids)
+        energy.append(after.energy_wh)
+        for name, values in flows.items():
+            values.append(after.totals_wh[name] - before.totals_wh[name])
+    count = len(energy)
+    flat = {f"{name}_wh": np.round(np.concatenate(values), 4).tolist() if count else [] for name, values in flows.items()}
+    charge = np.round(np.concatenate(energy), 3).tolist() if count else []
+    return {"time": times, "unit_id": list(ids) * count, "energy_wh": charge, **flat}
+
+
+def houses(result: Result) -> Columns:
+    """One row per unit."""
+    rows = [unit.to_json() for unit in indicators.units(result)]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def deals(result: Result) -> Columns:
+    """One row per deal."""
+    found = result.deals
+    return {
+        "deal_id": [deal.deal_id for deal in found],
+        "giver": [deal.discharge_unit_id for deal in found],
+        "taker": [deal.charge_unit_id for deal in found],
+        "outcome": [str(outcome(deal)) for deal in found],
+        "create_time": [deal.create_time.isoformat() for deal in found],
+        "start_time": [_text(deal.start_time) for deal in found],
+        "deactivate_time": [_text(deal.deactivate_time) for deal in found],
+        "amount_wh": [deal.amount_wh for deal in found],
+        "exchanged_wh": [round(deal.cumulate_amount_wh, 4) for deal in found],
+        "given_wh": [round(deal.side_energy(deal.discharge_unit_id).battery_wh, 4) for deal in found],
+        "taken_wh": [round(deal.side_energy(deal.charge_unit_id).battery_wh, 4) for deal in found],
+        "grid_current_a": [deal.grid_current_a for deal in found],
+        "points": [round(deal.points(), 3) for deal in found],
+        "abort_reason": [deal.abort_reason or "" for deal in found],
+    }
+
+
+def _text(time: Any) -> str:
+    return time.isoformat() if time is not None else ""
+
+
+def write(folder: Path, result: Result, without: Result | None) -> Iterator[Path]:
+    """Write everything; the files, as they are there. Tables are Parquet where pyarrow is installed, else CSV.
+
+    Raises:
+        OSError: if the folder cannot be written to.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "summary.json"
+    path.write_bytes(orjson.dumps(summary(result, without), option=orjson.OPT_INDENT_2))
+    yield path
+    for name, columns in (("houses", houses(result)), ("hours", hours(result)), ("deals", deals(result))):
+        yield _table(folder, name, columns)
+    try:
+        from .report import html
+    except ImportError:
+        return
+    path = folder / "report.html"
+    path.write_text(html(result, without), encoding="utf-8")
+    yield path
+
+
+def _table(folder: Path, name: str, columns: Columns) -> Path:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        path = folder / f"{name}.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+        return path
+    path = folder / f"{name}.parquet"
+    parquet.write_table(pa.table(dict(columns)), path)
+    return path
