@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from .model.deal import FAULTS, Deal
-from .model.errors import CommandRefusedError, ErrorReport
+from .model.errors import ApisError, CommandRefusedError, ErrorReport
 from .model.modes import Command, OperationMode
 from .model.policy import Policy
 from .model.scenario import Scenario
@@ -182,7 +182,11 @@ class LocalCommunity:
         """
         self._listen_to(node)
         self.nodes[node.unit_id] = node
-        await node.start()
+        try:
+            await node.start()
+        except ApisError:
+            await node.kill()
+            raise
         self.dead.discard(node.unit_id)
         self._tell(Event("notice", self.clock.now(), f"{node.unit_id} is back", node.unit_id))
 

@@ -98,7 +98,7 @@ async def kill(c: VirtualCommunity, run: Run, *units: str) -> None:
 async def current_mode(c: VirtualCommunity, run: Run) -> None:
     """A unit in a current mode that is not Grid Master."""
     master = await holder_of(c)
-    victim = next(u for u, m in zip(c.engine.index, c.requests_modes(), strict=True) if ConverterMode(m).is_current_mode and u != master)
+    victim = next(u for u, m in zip(c.engine.index, c.modes(), strict=True) if ConverterMode(m).is_current_mode and u != master)
     await kill(c, run, victim)
 
 
@@ -151,7 +151,7 @@ async def split(c: VirtualCommunity, run: Run) -> None:
 async def silent(c: VirtualCommunity, _run: Run) -> None:
     """The device of a unit in a current mode does not answer for four minutes."""
     master = await holder_of(c)
-    victim = next(u for u, m in zip(c.engine.index, c.requests_modes(), strict=True) if ConverterMode(m).is_current_mode and u != master)
+    victim = next(u for u, m in zip(c.engine.index, c.modes(), strict=True) if ConverterMode(m).is_current_mode and u != master)
 
     async def nothing(request: DeviceRequest) -> Any:
         await asyncio.sleep(5)

@@ -1,34 +1,23 @@
 """Small builders: the values tests need, with only what matters spelled out."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-import random
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from apis_core.clock import VirtualClock, run_virtual
-from apis_core.cluster.embedded import EmbeddedHub
-from apis_core.community import LocalCommunity
-from apis_core.drivers.emulator import EmulatorDriver
-from apis_core.emulator.engine import MODES, Engine
+from apis_core.clock import run_virtual
 from apis_core.emulator.houses import House
 from apis_core.emulator.profiles import Profiles, Series
-from apis_core.emulator.world import World
-from apis_core.guard.memory import MemoryGuard, MemoryUnitGuard
-from apis_core.ledger.database import LedgerDatabase
-from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger
 from apis_core.model.deal import Deal, Direction, Grant
 from apis_core.model.hardware import Hardware, Range
 from apis_core.model.modes import OperationMode
 from apis_core.model.policy import Policy
 from apis_core.model.scenario import Scenario
-from apis_core.node import Node
-from apis_core.ports import DeviceRequest, GuardOrders, GuardReport, GuardRole
-from apis_core.unit.settings import Settings
+from apis_core.ports import DeviceRequest
+from apis_core.simulation.stage import Stage
 
 NOON = datetime(2020, 6, 1, 12, tzinfo=UTC)
 UTC_ZONE = ZoneInfo("UTC")
@@ -134,34 +123,7 @@ def quiet_profiles() -> Profiles:
     return Profiles(Series(np.zeros((1, 8760)), 3600.0), Series(np.zeros((1, 8760)), 3600.0), solar_per_kw=True)
 
 
-class ReachedByNode:
-    """A node's way to its guard, along which nothing moves while the node stands still."""
-
-    def __init__(self, guard: MemoryUnitGuard, standing_still: Callable[[], Awaitable[None]]) -> None:
-        self._guard = guard
-        self._standing_still = standing_still
-
-    async def arm(self, role: GuardRole, epoch: int, orders: GuardOrders) -> None:
-        await self._standing_still()
-        await self._guard.arm(role, epoch, orders)
-
-    async def beat(self) -> None:
-        await self._standing_still()
-        await self._guard.beat()
-
-    async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Any:
-        await self._standing_still()
-        return await self._guard.write(request, epoch=epoch, deadline_s=deadline_s, role=role)
-
-    async def report(self, unit_id: str) -> GuardReport | None:
-        await self._standing_still()
-        return await self._guard.report(unit_id)
-
-    async def close(self) -> None:
-        await self._guard.close()
-
-
-class VirtualCommunity:
+class VirtualCommunity(Stage):
     """Units in virtual time on an emulated line, with every device request written down."""
 
     def __init__(
@@ -173,42 +135,20 @@ class VirtualCommunity:
         seed: int = 1,
         units: tuple[str, ...] | None = None,
     ) -> None:
-        self.policy = policy or a_policy(len(charges_pct))
-        self.clock = VirtualClock(NOON)
-        houses = tuple(House(unit, i, state_of_charge_pct=pct, solar_kw=0) for i, (unit, pct) in enumerate(charges_pct.items()))
-        self.engine = Engine(houses, quiet_profiles(), NOON.replace(tzinfo=None))
-        self.world = World(self.engine, self.clock.monotonic)
         self.requests: list[str] = []
         self.after_write: Callable[[], None] = lambda: None
         self.faults: dict[str, Callable[[DeviceRequest], Awaitable[Any] | None]] = {}
-        self.database = LedgerDatabase()
-        self.writer = LedgerWriter(self.database, threaded=False)
-        self.hub = EmbeddedHub()
-        self.guard = MemoryGuard(self.clock)
-        self.rng = random.Random(seed)
-        nodes = tuple(self.a_node(unit, hardware or a_hardware(), scenario or a_scenario()) for unit in units or charges_pct)
-        self.community = LocalCommunity(nodes, self.clock)
-
-    def a_node(self, unit: str, hardware: Hardware, scenario: Scenario) -> Node:
-        settings = Settings(unit, self.policy, hardware, scenario, UTC_ZONE, unit_name=unit)
-        driver = EmulatorDriver(unit, lambda request: self.send_of_node(unit, request))
-        ledger = UnitLedger(self.writer, unit)
-        # The guard is a process of its own: it reaches the device when the node stands still.
-        its_driver = EmulatorDriver(unit, lambda request: self.send(unit, request))
-        its_end = self.guard.unit(unit, its_driver)
-        guard = ReachedByNode(its_end, lambda: self.hub.faults.stand_still(unit))
-        return Node(settings, driver, self.hub.join(unit), ledger, self.clock, random.Random(self.rng.random()), guard=guard)
-
-    async def revive(self, unit: str) -> None:
-        """A killed unit's process comes back, with its ledger."""
-        settings = self.community.nodes[unit].settings
-        await self.community.start_unit(self.a_node(unit, settings.hardware, settings.scenario))
-
-    async def send_of_node(self, unit: str, request: DeviceRequest) -> Any:
-        await self.hub.faults.stand_still(unit)
-        answer = await self.send(unit, request)
-        await self.hub.faults.stand_still(unit)
-        return answer
+        houses = tuple(House(unit, i, state_of_charge_pct=pct, solar_kw=0) for i, (unit, pct) in enumerate(charges_pct.items()))
+        super().__init__(
+            houses,
+            quiet_profiles(),
+            NOON.replace(tzinfo=None),
+            policy or a_policy(len(charges_pct)),
+            hardware or a_hardware(),
+            scenario or a_scenario(),
+            seed=seed,
+            units=units,
+        )
 
     async def send(self, unit: str, request: DeviceRequest) -> Any:
         fault = self.faults.get(unit)
@@ -218,14 +158,10 @@ class VirtualCommunity:
                 return await work
         if "/set/" in request.path:
             self.requests.append(request.path)
-        answer = await self.world.send(request)
+        answer = await super().send(unit, request)
         if "/set/" in request.path:
             self.after_write()
         return answer
-
-    def requests_modes(self) -> list[str]:
-        """Every converter's mode as the device has it."""
-        return [MODES[index] for index in self.engine.mode]
 
     def setters(self, unit: str) -> list[str]:
         return [path for path in self.requests if f"/{unit}?" in path]
@@ -254,12 +190,7 @@ def in_virtual_time(story: Callable[[VirtualCommunity], Awaitable[None]], *args:
     async def main() -> None:
         community = VirtualCommunity(*args, **kwargs)
         made.append(community)
-        watching = asyncio.create_task(community.guard.run())
-        await community.community.start()
-        await story(community)
-        await community.community.close()
-        watching.cancel()
-        await asyncio.gather(*(node.ledger.flush() for node in community.community.nodes.values()))
+        await community.play(lambda: story(community))
 
     try:
         run_virtual(main)

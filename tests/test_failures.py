@@ -33,7 +33,7 @@ class Line:
     async def _watch(self) -> None:
         c = self._community
         while True:
-            modes = [ConverterMode(mode) for mode in c.requests_modes()]
+            modes = [ConverterMode(mode) for mode in c.modes()]
             references = [i for i, mode in enumerate(modes) if mode is ConverterMode.VOLTAGE_REFERENCE]
             currents = any(mode.is_current_mode for mode in modes)
             self.unheld_s = self.unheld_s + 0.1 if currents and not references else 0.0
@@ -69,7 +69,7 @@ async def ended(c: VirtualCommunity) -> dict[str, Deal]:
 
 
 def reference(c: VirtualCommunity) -> str:
-    (found,) = [unit for unit, mode in zip(c.engine.index, c.requests_modes(), strict=True) if mode == ConverterMode.VOLTAGE_REFERENCE]
+    (found,) = [unit for unit, mode in zip(c.engine.index, c.modes(), strict=True) if mode == ConverterMode.VOLTAGE_REFERENCE]
     return found
 
 
@@ -80,7 +80,7 @@ def master(c: VirtualCommunity) -> str:
 
 
 def all_in_wait(c: VirtualCommunity) -> bool:
-    return set(c.requests_modes()) == {ConverterMode.WAIT}
+    return set(c.modes()) == {ConverterMode.WAIT}
 
 
 def test_a_dead_unit_in_a_current_mode_takes_only_its_own_deals() -> None:
@@ -122,7 +122,7 @@ def test_a_dead_voltage_reference_resets_the_deals_that_can_go_on(with_role: boo
         await c.settle(45)
         others = [unit for deal in deals for unit in deal.unit_ids if unit != holder]
         assert line.longest_unheld_s == 0
-        assert all(unit in line.off_s or c.requests_modes()[c.engine.index[unit]] for unit in others)
+        assert all(unit in line.off_s or c.modes()[c.engine.index[unit]] for unit in others)
         found = await ended(c)
         assert c.clock.monotonic() - begun_s < 3600
         finished = found[survivor.deal_id]
@@ -171,7 +171,7 @@ def test_when_all_units_die_at_once_the_guard_takes_current_modes_off_before_the
     async def story(c: VirtualCommunity) -> None:
         await two_deals(c)
         line, holder, begun_s = Line(c), reference(c), c.clock.monotonic()
-        on = [unit for unit, mode in zip(c.engine.index, c.requests_modes(), strict=True) if ConverterMode(mode).is_current_mode]
+        on = [unit for unit, mode in zip(c.engine.index, c.modes(), strict=True) if ConverterMode(mode).is_current_mode]
         assert len(on) == 3
         await asyncio.gather(*(c.community.kill_unit(unit) for unit in CHARGES))
         await c.settle(40)
@@ -205,7 +205,7 @@ def test_a_silent_driver_ends_only_its_units_deals_and_the_line_recovers() -> No
 
         c.faults[victim] = failing
         await c.settle(240)
-        assert c.requests_modes()[c.engine.index[holder]] == ConverterMode.VOLTAGE_REFERENCE
+        assert c.modes()[c.engine.index[holder]] == ConverterMode.VOLTAGE_REFERENCE
         c.faults.clear()
         found = await ended(c)
         assert not found[theirs.deal_id].is_completed

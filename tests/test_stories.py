@@ -29,7 +29,7 @@ def watch_the_line(c: VirtualCommunity) -> list[str]:
     breaches: list[str] = []
 
     def look() -> None:
-        modes = [ConverterMode(m) for m in c.requests_modes()]
+        modes = [ConverterMode(m) for m in c.modes()]
         references = sum(mode is ConverterMode.VOLTAGE_REFERENCE for mode in modes)
         handing_over = c.community.board.value("handOver") is not None
         if references > 1 and not handing_over:
@@ -143,7 +143,7 @@ def test_stop_and_manual_end_deals_in_order_with_the_reason(mode: OperationMode)
         assert [d.abort_reason for d in deals] == [str(mode)] * 2
         assert all(d.scram_time is None and d.cumulate_amount_wh > 1 for d in deals)
         assert breaches == []
-        assert set(c.requests_modes()) == {"0x0000"}
+        assert set(c.modes()) == {"0x0000"}
 
     in_virtual_time(story, CHARGES)
 

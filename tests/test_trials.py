@@ -32,7 +32,7 @@ def test_what_follows_a_failure_on_purpose(fault: str, beside: bool) -> None:
             assert c.clock.monotonic() < end_s
             await c.settle(1)
         if other is not None:
-            assert [ConverterMode(mode) for mode in c.requests_modes()].count(ConverterMode.VOLTAGE_REFERENCE) == 1
+            assert [ConverterMode(mode) for mode in c.modes()].count(ConverterMode.VOLTAGE_REFERENCE) == 1
             running = c.community.board.deal(other.deal_id)
             assert running is not None
             assert running.is_running

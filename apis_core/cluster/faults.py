@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+import random
 
 from ..model.errors import ClusterError, NoAnswerError
 
@@ -17,6 +18,7 @@ class Faults:
         self._island: dict[str, int] = {}
         self._delay_s: dict[str, float] = {}
         self._twice: set[str] = set()
+        self._uneven: dict[str, tuple[float, float, random.Random]] = {}
         self._frozen: dict[str, asyncio.Event] = {}
         self._changed = asyncio.Event()
 
@@ -33,19 +35,27 @@ class Faults:
         """Every message to a unit arrives twice."""
         self._twice.add(unit_id)
 
+    def uneven(self, unit_id: str, seconds: float, lost: float, rng: random.Random) -> None:
+        """Messages from and to a unit take up to so long, each its own time, and so large a share of them never arrives."""
+        self._uneven[unit_id] = (seconds, lost, rng)
+
+    def spare(self, *unit_ids: str) -> None:
+        """Nothing is wrong with these units any more."""
+        for unit_id in unit_ids:
+            for wrong in (self._island, self._delay_s, self._uneven):
+                wrong.pop(unit_id, None)
+            self._twice.discard(unit_id)
+            if (event := self._frozen.pop(unit_id, None)) is not None:
+                event.set()
+        self._tell()
+
     def freeze(self, unit_id: str) -> None:
         """A unit stands still: it is there, but nothing from or to it moves."""
         self._frozen.setdefault(unit_id, asyncio.Event())
 
     def heal(self) -> None:
         """All is well again; what stood still goes on where it was."""
-        self._island.clear()
-        self._delay_s.clear()
-        self._twice.clear()
-        for event in self._frozen.values():
-            event.set()
-        self._frozen.clear()
-        self._tell()
+        self.spare(*self._island, *self._delay_s, *self._uneven, *self._twice, *self._frozen)
 
     def _tell(self) -> None:
         self._changed.set()
@@ -71,8 +81,14 @@ class Faults:
         if sender == receiver:
             return
         delay_s = max(self._delay_s.get(sender, 0.0), self._delay_s.get(receiver, 0.0))
+        lost = False
+        for longest_s, share, rng in (self._uneven[unit] for unit in (sender, receiver) if unit in self._uneven):
+            delay_s += rng.random() * longest_s
+            lost |= rng.random() < share
         if delay_s:
             await asyncio.sleep(delay_s)
+        if lost:
+            raise NoAnswerError(f"a message from {sender} to {receiver} was lost")
         await self.stand_still(receiver)
         if not self.reaches(sender, receiver):
             raise NoAnswerError(f"no way from {sender} to {receiver}")

@@ -78,6 +78,10 @@ class EmbeddedStore:
         finally:
             self._watchers.remove(watcher)
 
+    def holds(self, key: str) -> bool:
+        """Whether there is a value under a key now."""
+        return key in self._values
+
     def _entry(self, key: str) -> Entry | None:
         if key not in self._values:
             return None

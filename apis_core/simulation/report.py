@@ -85,11 +85,14 @@ def _style(figure: go.Figure) -> None:
         height=figure.layout.height or HEIGHT_PX,
         margin={"l": 60, "r": 20, "t": 20, "b": 50},
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#7a808a"},
-        legend={"orientation": "h", "y": 1.08, "x": 0},
+        legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         bargap=0.15,
     )
+    faint = "rgba(128,128,128,0.25)"
+    figure.update_xaxes(gridcolor=faint, zerolinecolor=faint, linecolor=faint)
+    figure.update_yaxes(gridcolor=faint, zerolinecolor=faint, linecolor=faint)
 
 
 def _daily_kwh(result: Result) -> tuple[list[str], dict[str, Array]]:

@@ -34,7 +34,7 @@ def lose_once(c: VirtualCommunity, unit: str, matches: Callable[[str], bool], *,
 
 
 def references(c: VirtualCommunity) -> list[str]:
-    return [unit for unit, mode in zip(CHARGES, c.requests_modes(), strict=True) if mode == ConverterMode.VOLTAGE_REFERENCE]
+    return [unit for unit, mode in zip(CHARGES, c.modes(), strict=True) if mode == ConverterMode.VOLTAGE_REFERENCE]
 
 
 async def deal(c: VirtualCommunity, giver: str, taker: str, wh: int) -> None:
@@ -74,7 +74,7 @@ def test_a_hand_over_with_a_lost_answer_ends_with_one_reference(why: str, step: 
         await c.community.set_mode(OperationMode.STOP, None, "test")
         await c.no_deals(600)
         assert references(c) == []
-        assert set(c.requests_modes()) == {ConverterMode.WAIT}
+        assert set(c.modes()) == {ConverterMode.WAIT}
 
     in_virtual_time(story, CHARGES, a_policy(4, error_sustaining_s=0.0))
 
@@ -89,7 +89,7 @@ def test_a_deal_whose_switching_on_fails_leaves_nothing_on(unit: str, applied: b
         await deal(c, "E002", "E003", 10)
         await c.no_deals(900)
         c.faults.clear()
-        assert set(c.requests_modes()) == {ConverterMode.WAIT}
+        assert set(c.modes()) == {ConverterMode.WAIT}
         (ended,) = await c.community.deals()
         assert ended.abort_time is not None or ended.resets
 

@@ -125,7 +125,7 @@ def test_an_active_converter_without_a_deal_is_ordered_off() -> None:
         c.engine.set_mode(0, ConverterMode.VOLTAGE_REFERENCE, 350, 2, 0)
         await c.settle(20)
         assert "converters on without a deal go to wait: E001" in errors(c, "WARN")
-        assert c.requests_modes()[0] == ConverterMode.WAIT
+        assert c.modes()[0] == ConverterMode.WAIT
 
     in_virtual_time(story, CHARGES)
 
@@ -144,7 +144,7 @@ def test_a_hard_limit_stops_the_unit_at_once_and_ends_its_deals() -> None:
 
         c.faults["E002"] = lambda request: hot(request) if "/get/unit" in request.path else None
         await c.settle(6)
-        assert c.requests_modes()[1] == ConverterMode.WAIT
+        assert c.modes()[1] == ConverterMode.WAIT
         assert any("temperature_c is 99" in message for message in errors(c))
         c.faults.clear()
         await c.no_deals(60)

@@ -102,7 +102,7 @@ def test_a_leaving_reference_takes_its_current_modes_along() -> None:
         await c.settle(5)
         await c.hub.ends["E003"].publish(LEAVING, {"unitId": "E003"})
         await c.settle(0.5)
-        assert c.requests_modes()[c.engine.index["E002"]] == ConverterMode.WAIT
+        assert c.modes()[c.engine.index["E002"]] == ConverterMode.WAIT
         await c.no_deals()
         (ended,) = await c.community.deals()
         assert ended.deal_id == deal.deal_id

@@ -1,0 +1,399 @@
+"""Disasters on purpose: a community in virtual time, a plan of what goes wrong, and what must hold all the same."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+import contextlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+import hashlib
+import random
+from typing import Any
+
+from ..clock import VirtualClock, run_virtual
+from ..emulator.faults import UnitFault
+from ..emulator.houses import House
+from ..emulator.profiles import bundled
+from ..emulator.world import NO_FAULT
+from ..gridmaster.hand_over import KEY
+from ..ledger.unit_ledger import UnitLedger
+from ..model.converter import ConverterMode
+from ..model.deal import Deal
+from ..model.errors import ApisError, LedgerError
+from ..model.modes import OperationMode
+from ..model.safety_times import SafetyTimes
+from ..ports import Clock, DeviceRequest, Ledger
+from ..presets import hardware, policy_for, scenario
+from ..rules.role import LeaseRecord
+from ..unit.board import LEASE
+from . import plans
+from .invariants import Line, records_differ
+from .plans import Fault, Plan
+from .stage import Stage
+
+START = datetime(2021, 6, 15, 9)  # noqa: DTZ001 - the houses' local time
+GIVER_PCT, TAKER_PCT, GIVER_KW, TAKER_KW, LOAD_SCALE = (97.0, 94.0), (45.0, 52.0), 5.0, 0.5, 0.3
+DEAL_WH = 20
+WHO = "chaos"
+# A device that was not itself is not judged by what it did for a while after.
+CONVALESCENCE_S = 60.0
+# After the last fault: how long until the community shares again, and how long until all has ended in order once it is told to [s].
+SHARES_AGAIN_S, DRAINED_S = 1800.0, 1200.0
+IDLE_W, ROUNDING_WH = 4.5, 0.05
+_DEVICE: dict[str, Callable[[float], dict[str, Any]]] = {
+    "silent": lambda _: {"silent": True},
+    "delay_device": lambda value: {"delay_s": value},
+    "http_error": lambda _: {"http_error": 500},
+    "frozen_readings": lambda _: {"frozen": True},
+    "noise": lambda value: {"noise": value},
+    "offset_a": lambda value: {"offset_a": value},
+    "stuck": lambda _: {"stuck": True},
+    "no_ramp": lambda _: {"no_ramp": True},
+    "heavy_alarm": lambda _: {"heavy_alarm": True},
+    "lost": lambda _: {"lost": True},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one run."""
+
+    seed: int
+    plan: Plan
+    violations: tuple[str, ...]
+    deals: int
+    digest: str
+
+
+class SteppingClock(VirtualClock):
+    """A unit's clock whose time of day can be wrong; what it measures spans with is not."""
+
+    offset = timedelta()
+
+    def now(self) -> datetime:
+        """See Clock."""
+        return super().now() + self.offset
+
+
+class FullDisk(UnitLedger):
+    """A ledger whose disk may take nothing."""
+
+    is_full = False
+
+    @property
+    def trouble(self) -> str:
+        """See Ledger."""
+        return "the disk is full" if self.is_full else super().trouble
+
+    async def record_deal(self, deal: Deal, account: dict[str, Any] | None = None) -> None:
+        """See Ledger."""
+        self._fail()
+        await super().record_deal(deal, account)
+
+    async def set_state(self, key: str, value: dict[str, Any]) -> None:
+        """See Ledger."""
+        self._fail()
+        await super().set_state(key, value)
+
+    def _fail(self) -> None:
+        if self.is_full:
+            raise LedgerError("the disk is full")
+
+
+class Chaos(Stage):
+    """A community and its misfortunes."""
+
+    def __init__(self, seed: int, plan: Plan, units: int, seconds: float) -> None:
+        """`seconds`: how long things may go wrong; what has to hold afterwards is looked at after that."""
+        self.seed, self.plan, self.seconds = seed, plan, seconds
+        self.ids = tuple(f"E{number + 1:03}" for number in range(units))
+        self.clocks: dict[str, SteppingClock] = {}
+        self.ledgers: dict[str, FullDisk] = {}
+        self.seen: dict[str, Deal] = {}
+        self._digest = hashlib.sha256()
+        self._chance = random.Random(f"chaos {seed}")
+        houses = tuple(
+            House(
+                unit_id,
+                number,
+                state_of_charge_pct=(GIVER_PCT if number % 2 == 0 else TAKER_PCT)[number // 2 % 2],
+                solar_kw=GIVER_KW if number % 2 == 0 else TAKER_KW,
+                load_scale=LOAD_SCALE,
+            )
+            for number, unit_id in enumerate(self.ids)
+        )
+        policy = replace(
+            policy_for(units),
+            deal_amount_min_wh=DEAL_WH,
+            deal_amount_max_wh=DEAL_WH,
+            deal_amount_unit_wh=DEAL_WH,
+            grid_master_selection=self._chance.choice(("anywhere", "voltageReferenceUnit")),
+            error_sustaining_s=60.0,
+            grid_master_error_sustaining_s=60.0,
+            times=SafetyTimes(reference_ban_s=60.0),
+        )
+        super().__init__(houses, bundled(), START, policy, hardware(), scenario(), seed=seed)
+        self.line = Line(self)
+
+    def clock_of(self, unit: str) -> Clock:
+        """See Stage."""
+        return self.clocks.setdefault(unit, SteppingClock(START.replace(tzinfo=UTC)))
+
+    def a_ledger(self, unit: str) -> Ledger:
+        """See Stage."""
+        self.ledgers[unit] = FullDisk(self.writer, unit)
+        return self.ledgers[unit]
+
+    async def send(self, unit: str, request: DeviceRequest) -> Any:
+        """See Stage."""
+        answer = await super().send(unit, request)
+        if "/set/" in request.path:
+            self._digest.update(f"{self.clock.monotonic():.6f} {request.path}\n".encode())
+            self.line.look()
+        return answer
+
+    async def story(self) -> None:
+        """Things go wrong, are over, and the community is one again."""
+        looking = asyncio.create_task(self._look())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for fault in self.plan:
+                    group.create_task(self._befall(fault))
+                group.create_task(self.clock.sleep(self.seconds))
+            await self._heal()
+            await self._shares_again()
+            await self._ends_in_order()
+            await self._judge_books()
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    def outcome(self) -> Outcome:
+        """What came of it."""
+        return Outcome(self.seed, self.plan, tuple(self.line.violations), len(self.seen), self._digest.hexdigest())
+
+    async def _look(self) -> None:
+        while True:
+            self.world.catch_up()
+            self.line.look()
+            for deal in self.community.board.deals():
+                self.seen[deal.deal_id] = deal
+            await asyncio.sleep(1)
+
+    async def _befall(self, fault: Fault) -> None:
+        await self.clock.sleep(fault.at_s)
+        length_s = min(fault.for_s, max(1.0, self.seconds - fault.at_s))
+        if fault.kind in _DEVICE or fault.kind in plans.LINE:
+            concerned = fault.units if fault.kind in _DEVICE else self.ids
+            for unit in concerned:
+                until_s = self.clock.monotonic() + length_s + CONVALESCENCE_S
+                self.line.unwell[unit] = max(until_s, self.line.unwell.get(unit, 0.0))
+        with contextlib.suppress(ApisError):
+            await self._begin(fault, length_s)
+        await self.clock.sleep(length_s)
+        with contextlib.suppress(ApisError):
+            await self._end(fault)
+
+    async def _begin(self, fault: Fault, length_s: float) -> None:
+        faults, community, unit = self.hub.faults, self.community, fault.units[0]
+        match fault.kind:
+            case kind if kind in _DEVICE:
+                self.world.set_fault(unit, replace(self.world.faults.get(unit, NO_FAULT), **_DEVICE[kind](fault.value)))
+            case "cut":
+                faults.cut(*fault.units)
+            case "freeze":
+                for each in fault.units:
+                    faults.freeze(each)
+            case "duplicate":
+                faults.duplicate(unit)
+            case "delay_messages":
+                faults.delay(unit, fault.value)
+            case "reorder_messages":
+                faults.uneven(unit, fault.value, 0.0, self._chance)
+            case "drop_messages":
+                faults.uneven(unit, 0.05, fault.value, self._chance)
+            case "leak":
+                self.engine.set_leak(fault.value)
+            case "dip":
+                self.engine.dip(fault.value, min(length_s, 3.0))
+            case "kill" if unit not in community.dead:
+                await community.kill_unit(unit)
+            case "disk_full":
+                self.ledgers[unit].is_full = True
+            case "clock_step":
+                self.clocks[unit].offset += timedelta(seconds=fault.value)
+            case "steal_lease":
+                await self._steal_lease(unit)
+            case _:
+                await self._by_people(fault)
+
+    async def _by_people(self, fault: Fault) -> None:
+        community, unit = self.community, fault.units[0]
+        match fault.kind:
+            case "scenario":
+                await community.set_scenario(unit, replace(scenario(), refreshing_period_s=6.0), WHO)
+            case "policy":
+                await community.set_mode(OperationMode.STOP, None, WHO)
+                await self.clock.sleep(60)
+                policy = await community.policy()
+                await community.propose(replace(policy, reset_limit=policy.reset_limit + 1), WHO)
+                self.policy = await community.policy()
+            case "stop_and_go":
+                await community.set_mode(OperationMode.STOP, None, WHO)
+            case "unit_stop":
+                await community.set_mode(OperationMode.STOP, unit, WHO)
+            case "deal":
+                taker = self._chance.choice([other for other in self.ids if other != unit])
+                await community.create_deal(unit, taker, round(fault.value), who=WHO)
+            case "stop_deal":
+                deals = [deal for deal in community.board.deals() if not deal.is_ended]
+                if deals:
+                    await community.stop_deal(self._chance.choice(deals).deal_id, WHO)
+
+    async def _end(self, fault: Fault) -> None:
+        unit = fault.units[0]
+        match fault.kind:
+            case kind if kind in _DEVICE:
+                whole = {name: getattr(UnitFault(), name) for name in _DEVICE[kind](fault.value)}
+                self.world.set_fault(unit, replace(self.world.faults.get(unit, NO_FAULT), **whole))
+            case kind if kind in plans.NETWORK:
+                self.hub.faults.spare(*fault.units)
+            case "leak":
+                self.engine.set_leak(0.0)
+            case "kill" if unit in self.community.dead:
+                await self.revive(unit)
+            case "disk_full":
+                self.ledgers[unit].is_full = False
+            case "clock_step":
+                self.clocks[unit].offset -= timedelta(seconds=fault.value)
+            case "stop_and_go" | "policy":
+                await self.community.set_mode(OperationMode.AUTONOMOUS, None, WHO)
+            case "unit_stop":
+                await self.community.set_mode(None, unit, WHO)
+
+    async def _steal_lease(self, unit: str) -> None:
+        entry = await self.hub.store.get(LEASE)
+        if entry is not None and entry.value is not None:
+            stolen = LeaseRecord(unit, LeaseRecord.from_json(entry.value).epoch + 1)
+            await self.hub.store.update(LEASE, stolen.to_json(), entry.revision)
+
+    async def _heal(self) -> None:
+        self.hub.faults.heal()
+        self.engine.set_leak(0.0)
+        for unit in self.ids:
+            self.world.set_fault(unit, NO_FAULT)
+            self.ledgers[unit].is_full = False
+            self.clocks[unit].offset = timedelta()
+        for unit in sorted(self.community.dead):
+            await self._persist(lambda unit=unit: self.revive(unit))  # type: ignore[misc]
+        # A person looks at what stopped, and lets it go on.
+        await self.clock.sleep(120)
+        for unit in self.ids:
+            await self._persist(lambda unit=unit: self.community.set_mode(None, unit, WHO))  # type: ignore[misc]
+        await self._persist(lambda: self.community.set_mode(OperationMode.AUTONOMOUS, None, WHO))
+
+    async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
+        for _ in range(30):
+            try:
+                return await work()
+            except ApisError as error:
+                failure = error
+            await self.clock.sleep(10)
+        self.line.say("healing", f"what a person wants is refused for five minutes: {failure}")
+        return None
+
+    async def _shares_again(self) -> None:
+        healed = self.clock.now()
+        for _ in range(round(SHARES_AGAIN_S / 10)):
+            await self.clock.sleep(10)
+            if any(deal.is_completed for deal in await self.community.deals(healed)):
+                return
+            if not any(deal.create_time > healed for deal in self.seen.values()):
+                # Nobody may want anything any more.
+                with contextlib.suppress(ApisError):
+                    await self.community.create_deal(self.ids[0], self.ids[1], DEAL_WH, who=WHO)
+        live = [f"{deal.deal_id} {deal.abort_reason}" for deal in self.seen.values() if deal.create_time > healed]
+        self.line.say("sharing", f"no deal was completed within {SHARES_AGAIN_S:g} s of the last fault: {'; '.join(live)[:300]}")
+
+    async def _ends_in_order(self) -> None:
+        await self._persist(lambda: self.community.set_mode(OperationMode.STOP, None, WHO))
+        end_s = self.clock.monotonic() + DRAINED_S
+        while self.clock.monotonic() < end_s:
+            await self.clock.sleep(5)
+            self.world.catch_up()
+            if not self.community.board.deals() and set(self.modes()) == {ConverterMode.WAIT}:
+                return
+        left = [f"{deal.deal_id} {deal.abort_reason}" for deal in self.community.board.deals()]
+        on = [unit for unit, mode in zip(self.ids, self.modes(), strict=True) if mode is not ConverterMode.WAIT]
+        self.line.say("end", f"after {DRAINED_S:g} s in mode stop deals are left: {'; '.join(left)[:300]}; converters on: {', '.join(on)}")
+
+    async def _judge_books(self) -> None:
+        ledgers: dict[str, dict[str, Deal]] = {}
+        for unit in self.ids:
+            ledgers[unit] = {deal.deal_id: deal for deal in await self.community.nodes[unit].ledger.deals()}
+        left = {deal.deal_id for deal in self.community.board.deals()}
+        for deal in self.seen.values():
+            if deal.deal_id not in left:
+                first, second = (ledgers[unit].get(deal.deal_id) for unit in deal.unit_ids)
+                wrong = records_differ(first, second, deal)
+                if wrong is not None:
+                    self.line.say(f"ledger {deal.deal_id}", wrong)
+        if self.hub.store.holds(KEY):
+            self.line.say("hand-over", "a hand-over is still written down as open")
+        if not plans.PHYSICAL & {fault.kind for fault in self.plan}:
+            for deal in self.seen.values():
+                if deal.scram_time is not None:
+                    self.line.say("scram", f"scram without a physical cause: {deal.scram_reason}")
+        for unit in self.ids:
+            self._judge_energy(unit, ledgers[unit])
+
+    def _judge_energy(self, unit: str, deals: dict[str, Deal]) -> None:
+        """Within 1 % of the physics, idle losses aside, where nothing kept the unit from measuring."""
+        if any(unit in fault.units for fault in self.plan if fault.kind in (*_DEVICE, "kill", "freeze", "disk_full")):
+            return
+        if any(fault.kind in plans.LINE for fault in self.plan):
+            return
+        signed_wh = sum(
+            side.sign * deal.side_energy(unit).battery_wh for deal in deals.values() if (side := deal.side_of(unit)) is not None
+        )
+        recorded_wh = signed_wh + self.community.nodes[unit].controller.account.unattributed_total_wh
+        physics_wh = float(self.engine.battery_integral_wh[self.engine.index[unit]])
+        allowed_wh = self.engine.elapsed_s / 3600 * IDLE_W + ROUNDING_WH + 0.01 * abs(physics_wh)
+        if abs(recorded_wh - physics_wh) > allowed_wh:
+            self.line.say(f"energy {unit}", f"{unit} recorded {recorded_wh:.2f} Wh, the battery exchanged {physics_wh:.2f} Wh")
+
+
+def run(seed: int, units: int, hours: float, plan: Plan | None = None) -> Outcome:
+    """One run; the seed's own plan unless another is given."""
+    seconds = hours * 3600
+    chosen = plan if plan is not None else plans.draw(seed, [f"E{number + 1:03}" for number in range(units)], seconds)
+
+    async def main() -> Outcome:
+        chaos = Chaos(seed, chosen, units, seconds)
+        try:
+            await chaos.play(chaos.story)
+        except ApisError as error:
+            chaos.line.say("error", f"the run ended with {error!r}")
+        left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if left:
+            chaos.line.say("tasks", f"tasks are left: {', '.join(sorted(left))[:300]}")
+        chaos.database.close()
+        return chaos.outcome()
+
+    return run_virtual(main)
+
+
+def shrink(found: Outcome, units: int, hours: float, tries: int = 60) -> Outcome:
+    """A smaller plan with which the same seed still goes wrong."""
+    best = found
+    progress = True
+    while progress and tries > 0:
+        progress = False
+        for plan in plans.smaller(best.plan):
+            tries -= 1
+            again = run(best.seed, units, hours, plan)
+            if again.violations:
+                best, progress = again, True
+                break
+            if tries <= 0:
+                break
+    return best

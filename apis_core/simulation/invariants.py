@@ -1,0 +1,105 @@
+"""What must hold whatever goes wrong, looked at with every write to a device and once a second."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+import math
+
+from ..gridmaster.hand_over import KEY
+from ..model.converter import ConverterMode
+from ..model.deal import Deal
+from ..model.safety_times import SafetyTimes
+from .stage import Stage
+
+CURRENT_MODES = (ConverterMode.CHARGE, ConverterMode.DISCHARGE)
+# What a wait sequence and the messages for it take beyond the dead-man's time [s].
+ALLOWANCE_S = 3.5
+# An unannounced loss may leave the reference with the currents of those who push on, until their dead-man is due.
+OVERLOAD_EXTRA_S = 3.0
+MESSAGES_KEPT = 20
+
+
+@dataclass(slots=True)
+class Line:
+    """Watches the physics of one run. `unwell`: units whose device does not do or say what is so, with when that ended."""
+
+    stage: Stage
+    violations: list[str] = field(default_factory=list)
+    unwell: dict[str, float] = field(default_factory=dict)
+    _unheld_s: dict[str, float] = field(default_factory=dict)
+    _overloaded_since_s: float = math.inf
+    _told: set[str] = field(default_factory=set)
+
+    def say(self, about: str, message: str) -> None:
+        """Note a violation, once each."""
+        if about not in self._told and len(self.violations) < MESSAGES_KEPT:
+            self._told.add(about)
+            self.violations.append(f"{self.stage.clock.monotonic():.1f} s: {message}")
+
+    def is_unwell(self, unit_id: str) -> bool:
+        """Whether a unit's device is, or was a moment ago, not itself."""
+        return self.stage.clock.monotonic() <= self.unwell.get(unit_id, -math.inf)
+
+    def look(self) -> None:
+        """Everything that can be seen at one moment."""
+        stage = self.stage
+        modes = dict(zip(stage.engine.unit_ids, stage.modes(), strict=True))
+        references = [unit for unit, mode in modes.items() if mode is ConverterMode.VOLTAGE_REFERENCE]
+        on = [unit for unit, mode in modes.items() if mode in CURRENT_MODES]
+        handing_over = stage.hub.store.holds(KEY)
+        if len(references) > 1 and not handing_over and not any(self.is_unwell(unit) for unit in references):
+            self.say("references", f"{' and '.join(references)} hold the voltage outside a hand-over")
+        moving = [deal.deal_id for deal in stage.community.board.deals() if deal.is_in_transition]
+        if len(moving) > 1:
+            self.say("transitions", f"{len(moving)} deals are in transition")
+        self._look_for_unheld(on, bool(references))
+        self._look_for_overload(on, references)
+        self._look_at_currents(on)
+
+    def _look_for_unheld(self, on: Collection[str], held: bool) -> None:
+        now_s, times = self.stage.clock.monotonic(), self.stage.policy.times
+        if held:
+            self._unheld_s.clear()
+            return
+        self._unheld_s = {unit: self._unheld_s.get(unit, now_s) for unit in on}
+        for unit, since_s in self._unheld_s.items():
+            if now_s - since_s > longest_unheld_s(times) and not self.is_unwell(unit):
+                self.say(f"unheld {unit}", f"{unit} pushes into a line that nobody has held for {now_s - since_s:.1f} s")
+
+    def _look_for_overload(self, on: Iterable[str], references: Collection[str]) -> None:
+        engine, now_s, times = self.stage.engine, self.stage.clock.monotonic(), self.stage.policy.times
+        if len(references) != 1 or self.is_unwell(next(iter(references))):
+            self._overloaded_since_s = math.inf
+            return
+        sign = {ConverterMode.CHARGE: -1.0, ConverterMode.DISCHARGE: 1.0}
+        modes = self.stage.modes()
+        predicted_a = sum(sign[modes[engine.index[unit]]] * float(engine.current_limit_a[engine.index[unit]]) for unit in on)
+        capacity_a = self.stage.community.nodes[next(iter(references))].settings.hardware.grid_current_capacity_a
+        if abs(predicted_a) <= capacity_a + 0.2:
+            self._overloaded_since_s = math.inf
+            return
+        self._overloaded_since_s = min(self._overloaded_since_s, now_s)
+        if now_s - self._overloaded_since_s > times.current_mode_limit_s + times.current_mode_dead_man_s + OVERLOAD_EXTRA_S:
+            self.say("overload", f"the reference {next(iter(references))} is to carry {predicted_a:g} A, its capacity is {capacity_a:g} A")
+
+    def _look_at_currents(self, on: Iterable[str]) -> None:
+        engine = self.stage.engine
+        for unit in on:
+            hardware = self.stage.community.nodes[unit].settings.hardware
+            limit_a = float(engine.current_limit_a[engine.index[unit]])
+            if limit_a > hardware.grid_current_capacity_a + hardware.grid_current_allowance_a and not self.is_unwell(unit):
+                self.say(f"current {unit}", f"{unit} is set to {limit_a:g} A, its capacity is {hardware.grid_current_capacity_a:g} A")
+
+
+def longest_unheld_s(times: SafetyTimes) -> float:
+    """How long a current mode may outlive an unannounced loss of its reference at the very most [s]."""
+    return times.current_mode_limit_s + times.current_mode_dead_man_s + ALLOWANCE_S
+
+
+def records_differ(first: Deal | None, second: Deal | None, seen: Deal) -> str | None:
+    """Why the two ledgers do not hold the same of a deal that has left the store, or None."""
+    if first is None or second is None:
+        return f"deal {seen.deal_id} is missing in a ledger"
+    for name in ("energy", "cumulate_amount_wh", "amount_wh"):
+        if getattr(first, name) != getattr(second, name):
+            return f"deal {seen.deal_id}: the ledgers hold {getattr(first, name)} and {getattr(second, name)} for {name}"
+    return None if first.is_ended and second.is_ended else f"deal {seen.deal_id} has not ended in a ledger"

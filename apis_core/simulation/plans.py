@@ -1,0 +1,110 @@
+"""What goes wrong in a run, and when: drawn from a seed, written as JSON, made smaller piece by piece."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+import random
+from typing import Any
+
+from ..model.errors import ConfigError, Problem
+
+# By kind: what its value may be, from and to; None where it has none. All times in a plan are seconds of the run.
+NETWORK: dict[str, tuple[float, float] | None] = {
+    "cut": None, "freeze": None, "duplicate": None, "delay_messages": (0.1, 1.5), "reorder_messages": (0.1, 1.5), "drop_messages": (0.05, 0.5),
+}  # fmt: skip
+DEVICE: dict[str, tuple[float, float] | None] = {
+    "silent": None, "delay_device": (0.1, 3.0), "http_error": None, "frozen_readings": None, "noise": (0.001, 0.05), "offset_a": (-0.5, 0.5),
+    "stuck": None, "no_ramp": None, "heavy_alarm": None, "lost": None,
+}  # fmt: skip
+LINE: dict[str, tuple[float, float] | None] = {"leak": (0.5, 3.0), "dip": (0.5, 0.9)}
+PROCESS: dict[str, tuple[float, float] | None] = {"kill": None, "disk_full": None, "clock_step": (-90.0, 90.0), "steal_lease": None}
+PEOPLE: dict[str, tuple[float, float] | None] = {
+    "scenario": None, "policy": None, "stop_and_go": None, "deal": (5.0, 60.0), "stop_deal": None, "unit_stop": None,
+}  # fmt: skip
+KINDS = {**NETWORK, **DEVICE, **LINE, **PROCESS, **PEOPLE}
+# What can rightly end in a scram: something electrical, or a device that does not say or do what is so.
+PHYSICAL = frozenset({*LINE, "frozen_readings", "noise", "offset_a", "stuck", "no_ramp", "heavy_alarm", "lost"})
+# After the last fault the community gets this long to be one again [s].
+QUIET_BEGIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing that goes wrong `at_s`, `for_s` long, to `units`; `value` is its measure."""
+
+    at_s: float
+    for_s: float
+    kind: str
+    units: tuple[str, ...]
+    value: float = 0.0
+
+    @property
+    def end_s(self) -> float:
+        """When it is over."""
+        return self.at_s + self.for_s
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {"at_s": self.at_s, "for_s": self.for_s, "kind": self.kind, "units": list(self.units), "value": self.value}
+
+    @classmethod
+    def from_json(cls, data: Any, where: str) -> Fault:
+        """Read the JSON form.
+
+        Raises:
+            ConfigError: if it is none.
+
+        """
+        try:
+            fault = cls(
+                float(data["at_s"]), float(data["for_s"]), str(data["kind"]), tuple(map(str, data["units"])), float(data.get("value", 0.0))
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError((Problem(where, repr(error), "at_s, for_s, kind, units and value"),)) from None
+        if fault.kind not in KINDS:
+            raise ConfigError((Problem(f"{where}.kind", fault.kind, f"one of {', '.join(KINDS)}"),))
+        return fault
+
+
+type Plan = tuple[Fault, ...]
+
+
+def draw(seed: int, units: Sequence[str], seconds: float) -> Plan:
+    """A plan for a run of so many seconds: between one and eight faults, some at the same time."""
+    rng = random.Random(seed)
+    last_s = max(QUIET_BEGIN_S + 60.0, seconds - 300.0)
+    faults = []
+    for _ in range(rng.randint(1, 8)):
+        kind = rng.choice(list(KINDS))
+        limits = KINDS[kind]
+        count = rng.randint(1, len(units) - 1) if kind in ("cut", "freeze") else 1
+        at_s = round(rng.uniform(QUIET_BEGIN_S, last_s), 1)
+        for_s = round(rng.choice((rng.uniform(1, 20), rng.uniform(20, 120), rng.uniform(120, 400))), 1)
+        faults.append(
+            Fault(
+                at_s,
+                for_s,
+                kind,
+                tuple(sorted(rng.sample(list(units), count))),
+                round(rng.uniform(*limits), 3) if limits is not None else 0.0,
+            )
+        )
+    return tuple(sorted(faults))
+
+
+def smaller(plan: Plan) -> Iterator[Plan]:
+    """Plans with less in them, the largest cuts first: halves, single faults out, fewer units, shorter."""
+    if len(plan) > 2:
+        half = len(plan) // 2
+        yield plan[:half]
+        yield plan[half:]
+    for i in range(len(plan)):
+        if len(plan) > 1:
+            yield plan[:i] + plan[i + 1 :]
+    for i, fault in enumerate(plan):
+        others = plan[:i], plan[i + 1 :]
+        if len(fault.units) > 1:
+            for unit in fault.units:
+                fewer = tuple(u for u in fault.units if u != unit)
+                yield (*others[0], Fault(fault.at_s, fault.for_s, fault.kind, fewer, fault.value), *others[1])
+        if fault.for_s > 10:
+            yield (*others[0], Fault(fault.at_s, round(fault.for_s / 2, 1), fault.kind, fault.units, fault.value), *others[1])
