@@ -253,8 +253,18 @@ class Cluster(Protocol):
     async def request(self, unit_id: str, subject: str, payload: Json, timeout_s: float) -> Json:
         """Ask one unit (or oneself). Raises NoAnswerError, or CommandRefusedError with its reason."""
 
-    async def scatter(self, units: Collection[str], subject: str, payload: Json, timeout_s: float) -> dict[str, Json]:
-        """Ask several units at once; the answers that came in time. Ends as soon as all have answered."""
+    async def scatter(
+        self,
+        units: Collection[str],
+        subject: str,
+        payload: Json,
+        timeout_s: float,
+        on_answer: Callable[[str, Json], None] | None = None,
+    ) -> dict[str, Json]:
+        """Ask several units at once; the answers that came in time. Ends as soon as all have answered.
+
+        `on_answer` gets each answer when it comes: what is told as so and so old is that old then, not when the last has answered.
+        """
 
     async def close(self) -> None:
         """Leave."""

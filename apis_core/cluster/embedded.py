@@ -7,6 +7,7 @@ gets by that a network engine could not carry. Handlers run in tasks the hub own
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 import contextlib
+import functools
 import itertools
 import logging
 from typing import Any
@@ -193,27 +194,42 @@ class EmbeddedCluster:
         answer: Json = orjson.loads(task.result())
         return answer
 
-    async def scatter(self, units: Collection[str], subject: str, payload: Json, timeout_s: float) -> dict[str, Json]:
+    async def scatter(
+        self,
+        units: Collection[str],
+        subject: str,
+        payload: Json,
+        timeout_s: float,
+        on_answer: Callable[[str, Json], None] | None = None,
+    ) -> dict[str, Json]:
         """See Cluster."""
         ends = [end for unit_id in sorted(units) if (end := self._hub.ends.get(unit_id)) is not None]
+        answers: dict[str, Json] = {}
+        over = False
+
+        def take(unit_id: str, answer: Json) -> None:
+            answers[unit_id] = answer
+            if on_answer is not None:
+                on_answer(unit_id, answer)
+
+        def arrived(unit_id: str, task: asyncio.Task[bytes]) -> None:
+            if not over and not task.cancelled() and task.exception() is None:
+                take(unit_id, orjson.loads(task.result()))
+
         if self._hub.direct:
-            return await self._call_all(ends, subject, orjson.dumps(payload))
+            message = orjson.dumps(payload)
+            for end in ends:
+                with contextlib.suppress(ApisError):
+                    take(end.unit_id, await end.answer(self._unit_id, subject, message))
+            return answers
         message = self._pack(subject, payload)
         tasks = {self._send(end, message): end.unit_id for end in ends}
+        for task, unit_id in tasks.items():
+            task.add_done_callback(functools.partial(arrived, unit_id))
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
+        over = True
         await self._hub.faults.stand_still(self._unit_id)
-        return {
-            unit_id: orjson.loads(task.result())
-            for task, unit_id in tasks.items()
-            if task.done() and not task.cancelled() and task.exception() is None
-        }
-
-    async def _call_all(self, ends: list[EmbeddedCluster], subject: str, payload: bytes) -> dict[str, Json]:
-        answers = {}
-        for end in ends:
-            with contextlib.suppress(ApisError):
-                answers[end.unit_id] = await end.answer(self._unit_id, subject, payload)
         return answers
 
     async def answer(self, sender: str, subject: str, payload: bytes) -> Json:

@@ -95,10 +95,9 @@ class Access:
     async def collect(self) -> None:
         """Every live unit's own latest reading and counters; a unit that does not answer keeps its older ones, aging."""
         timeout_s = self.policy.data_collection_timeout_s
-        answers = await self.cluster.scatter(self.members(), SNAPSHOT, {}, timeout_s)
-        for unit_id, answer in answers.items():
+        answers = await self.cluster.scatter(self.members(), SNAPSHOT, {}, timeout_s, self._take)
+        for unit_id in answers:
             self._silent_since_s.pop(unit_id, None)
-            self._take(unit_id, answer)
         await self.forget_isolation()
 
     async def read(self, *unit_ids: str) -> None:
@@ -112,9 +111,7 @@ class Access:
 
     async def read_what_answers(self, *unit_ids: str, within_s: float | None = None) -> frozenset[str]:
         """Fresh full readings of whoever gives one in time [wall s]; those who did not."""
-        answers = await self.cluster.scatter(unit_ids, READ, {"status": False}, within_s or self.command_deadline_s())
-        for unit_id, answer in answers.items():
-            self._take(unit_id, answer)
+        answers = await self.cluster.scatter(unit_ids, READ, {"status": False}, within_s or self.command_deadline_s(), self._take)
         return frozenset(unit_ids) - frozenset(answers)
 
     async def read_status(self, *unit_ids: str) -> None:
@@ -128,9 +125,7 @@ class Access:
 
     async def _ask(self, unit_ids: tuple[str, ...], question: Json) -> None:
         wanted = tuple(dict.fromkeys(unit_ids))
-        answers = await self.cluster.scatter(wanted, READ, question, self.command_deadline_s())
-        for unit_id, answer in answers.items():
-            self._take(unit_id, answer)
+        answers = await self.cluster.scatter(wanted, READ, question, self.command_deadline_s(), self._take)
         missing = [unit_id for unit_id in wanted if unit_id not in answers]
         if missing:
             raise NoAnswerError(f"no fresh reading of {', '.join(missing)}")
@@ -175,9 +170,7 @@ class Access:
         reference = self.reference_unit_id
         if reference in (None, commanded) or self.silent_s(reference) is not None:
             return
-        answers = await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S)
-        for unit_id, answer in answers.items():
-            self._take(unit_id, answer)
+        await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S, self._take)
 
     def keep(self, task: asyncio.Task[Converter]) -> None:
         """A command whose answer nobody waits for any more."""
