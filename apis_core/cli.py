@@ -72,6 +72,7 @@ def main() -> None:
 
 
 cli.command()(cli_virtual.simulate)
+cli.command()(cli_virtual.chaos)
 
 
 def _say_error(text: str) -> None:

@@ -75,6 +75,55 @@ def simulate(
     console.print(f"digest: {result.digest}", highlight=False, soft_wrap=True)
 
 
+def chaos(
+    seeds: Annotated[str, typer.Option(help="One seed, or FROM..TO (TO excluded).")] = "0..20",
+    hours: Annotated[float, typer.Option(min=0.1, max=100, help="How long things may go wrong.")] = 0.5,
+    units: Annotated[int, typer.Option(min=3, max=100, help="How many houses.")] = 8,
+    plan: Annotated[Path | None, typer.Option(help="A file with a plan, instead of the seed's own.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are processors without it.")] = None,
+    shrink: Annotated[bool, typer.Option(help="Look for a smaller plan with which it still goes wrong.")] = True,
+    out: Annotated[Path, typer.Option(help="Where plans of runs that went wrong are kept.")] = Path("chaos"),
+) -> None:
+    """Disasters on purpose, drawn from seeds: whatever goes wrong, what must hold has to hold."""
+    from .simulation import search  # numpy and the physics, which other commands do without
+
+    first, last = _seeds(seeds)
+    given = None if plan is None else search.read_plan(plan)
+    failed: list[int] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("runs", total=last - first)
+        for outcome in search.runs(range(first, last), units, hours, given, jobs):
+            bar.advance(task)
+            if not outcome.violations:
+                continue
+            failed.append(outcome.seed)
+            found = search.shrunk(outcome, units, hours) if shrink else outcome
+            file = search.write_plan(out / f"chaos-{outcome.seed}.json", found)
+            bar.console.print(
+                f"[red]seed {outcome.seed}[/red]: {len(found.plan)} of {len(outcome.plan)} faults are enough", highlight=False
+            )
+            for violation in found.violations:
+                bar.console.print(f"  {violation}", highlight=False, markup=False, soft_wrap=True)
+            again = f"apis chaos --seeds {outcome.seed} --hours {hours:g} --units {units} --plan {file}"
+            bar.console.print(f"  again: {again}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{last - first} runs of {hours:g} h with {units} houses: {len(failed)} went wrong", highlight=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _seeds(text: str) -> tuple[int, int]:
+    first, dots, last = text.partition("..")
+    try:
+        begin = int(first)
+        end = int(last) if dots else begin + 1
+    except ValueError:
+        begin, end = 0, 0
+    if end <= begin:
+        raise ConfigError((Problem("--seeds", text, "a whole number, or FROM..TO with TO above FROM"),))
+    return begin, end
+
+
 def _played(options: Options, *, compare: bool) -> tuple[Result, Result | None]:
     """The run, and the same without sharing if it is wanted; what was done when Ctrl-C came."""
     from .simulation.run import simulate as play

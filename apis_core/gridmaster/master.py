@@ -61,6 +61,7 @@ class GridMaster:
         self._end_takes_s = 0.0
         self._stopping_s: dict[str, float] = {}
         self._last_begun_s = -math.inf
+        self._predicted_s: dict[str, float] = {}
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
         self._clean_sets = 0
@@ -144,6 +145,8 @@ class GridMaster:
                 except ApisError as error:
                     self._warn_once("pass", f"a look at the deals failed: {error}")
                     again = False
+                if access.clock.is_quiet:
+                    self._predict_from_readings()
             if again:
                 await asyncio.sleep(0)
                 continue
@@ -399,6 +402,15 @@ class GridMaster:
             self._due_s[deal.deal_id] = access.contacts.complete_s[deal.deal_id] = reading.monotonic_s + seconds
             self._wake.set()
 
+    def _predict_from_readings(self) -> None:
+        """Nobody reads periodically in a quiet run: what a step has read of a unit says when its other deals will be complete."""
+        access, side = self._access, Side(self._access.policy.reference_side)
+        for deal in access.board.deals():
+            reading = access.readings.get(deal.unit_on(side))
+            if deal.is_started and reading is not None and reading.monotonic_s > self._predicted_s.get(deal.deal_id, -math.inf):
+                self._predicted_s[deal.deal_id] = reading.monotonic_s
+                self._predict(access.counted(deal))
+
     async def _dispose(self, deal: Deal) -> bool:
         if self._due_s.get(deal.deal_id, 0.0) > self._access.clock.monotonic():
             return False
@@ -421,6 +433,7 @@ class GridMaster:
             self._moves,
             self._begun_s,
             self._stopping_s,
+            self._predicted_s,
             self._access.contacts.complete_s,
         )
 

@@ -21,7 +21,7 @@ from ..model.deal import Deal
 from ..model.errors import ApisError, LedgerError
 from ..model.modes import OperationMode
 from ..model.safety_times import SafetyTimes
-from ..ports import Clock, DeviceRequest, Ledger
+from ..ports import Clock, DeviceRequest, GuardRole, Ledger
 from ..presets import hardware, policy_for, scenario
 from ..rules.role import LeaseRecord
 from ..unit.board import LEASE
@@ -132,7 +132,7 @@ class Chaos(Stage):
             times=SafetyTimes(reference_ban_s=60.0),
         )
         super().__init__(houses, bundled(), START, policy, hardware(), scenario(), seed=seed)
-        self.line = Line(self)
+        self.line = Line(self, electrical=bool(plans.PHYSICAL & {fault.kind for fault in plan}))
 
     def clock_of(self, unit: str) -> Clock:
         """See Stage."""
@@ -145,11 +145,17 @@ class Chaos(Stage):
 
     async def send(self, unit: str, request: DeviceRequest) -> Any:
         """See Stage."""
+        if "/set/" in request.path:
+            self.line.before_write(unit, request)
         answer = await super().send(unit, request)
         if "/set/" in request.path:
             self._digest.update(f"{self.clock.monotonic():.6f} {request.path}\n".encode())
             self.line.look()
         return answer
+
+    def written(self, unit: str, epoch: int, role: GuardRole | None) -> None:
+        """See Stage."""
+        self.line.written(unit, epoch, role)
 
     async def story(self) -> None:
         """Things go wrong, are over, and the community is one again."""

@@ -8,6 +8,7 @@ from ..gridmaster.hand_over import KEY
 from ..model.converter import ConverterMode
 from ..model.deal import Deal
 from ..model.safety_times import SafetyTimes
+from ..ports import DeviceRequest, GuardRole
 from .stage import Stage
 
 CURRENT_MODES = (ConverterMode.CHARGE, ConverterMode.DISCHARGE)
@@ -20,14 +21,38 @@ MESSAGES_KEPT = 20
 
 @dataclass(slots=True)
 class Line:
-    """Watches the physics of one run. `unwell`: units whose device does not do or say what is so, with when that ended."""
+    """Watches the physics of one run. `unwell`: units whose device does not do or say what is so, with when that ended.
+
+    `electrical`: whether the plan has something that is a reason for a reference to leave its line at once.
+    """
 
     stage: Stage
+    electrical: bool = False
     violations: list[str] = field(default_factory=list)
     unwell: dict[str, float] = field(default_factory=dict)
     _unheld_s: dict[str, float] = field(default_factory=dict)
     _overloaded_since_s: float = math.inf
     _told: set[str] = field(default_factory=set)
+    _epochs: dict[str, int] = field(default_factory=dict)
+
+    def before_write(self, unit_id: str, request: DeviceRequest) -> None:
+        """A reference that is told to wait leaves nobody behind who pushes on."""
+        stage = self.stage
+        if request.expect_mode is not ConverterMode.WAIT or self.electrical:
+            return
+        modes = dict(zip(stage.engine.unit_ids, stage.modes(), strict=True))
+        others = [other for other, mode in modes.items() if mode is ConverterMode.VOLTAGE_REFERENCE and other != unit_id]
+        if modes[unit_id] is not ConverterMode.VOLTAGE_REFERENCE or others:
+            return
+        left = sorted(unit for unit, mode in modes.items() if mode in CURRENT_MODES and not self.is_unwell(unit))
+        if left:
+            self.say(f"left {unit_id}", f"the reference {unit_id} is told to wait while {', '.join(left)} are on")
+
+    def written(self, unit_id: str, epoch: int, role: GuardRole | None) -> None:
+        """What switches a converter on or changes it comes with the newest epoch the unit has obeyed, or a newer one."""
+        if role is not GuardRole.OFF and epoch < self._epochs.get(unit_id, 0):
+            self.say(f"epoch {unit_id}", f"{unit_id} obeyed epoch {epoch} after {self._epochs[unit_id]}")
+        self._epochs[unit_id] = max(epoch, self._epochs.get(unit_id, 0))
 
     def say(self, about: str, message: str) -> None:
         """Note a violation, once each."""

@@ -20,6 +20,7 @@ class Options:
 
     `every_tick`: every periodic look and every word of the Grid Master is kept, as in a house; without it a look is made
     when there is something to see. `sharing` off leaves every converter in wait.
+    `charges_pct`: the batteries at the start, house by house, repeated as often as it takes.
     """
 
     units: int = 19
@@ -35,7 +36,7 @@ class Options:
     load_scale: float = 1.0
     deal_current_a: float = 2.0
     deal_wh: int = 100
-    charge_pct: float = 50.0
+    charges_pct: tuple[float, ...] = (50.0,)
     every_tick: bool = False
     sharing: bool = True
     losses: Losses = field(default_factory=Losses)
@@ -51,7 +52,7 @@ class Options:
             House(
                 unit_id,
                 number,
-                state_of_charge_pct=self.charge_pct,
+                state_of_charge_pct=self.charges_pct[number % len(self.charges_pct)],
                 battery_wh=self.battery_wh,
                 solar_kw=self.solar_kw,
                 load_scale=self.load_scale,

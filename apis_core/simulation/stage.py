@@ -30,10 +30,13 @@ from ..unit.settings import Settings
 class ReachedByNode:
     """A node's way to its guard, along which nothing moves while the node stands still."""
 
-    def __init__(self, guard: MemoryUnitGuard, standing_still: Callable[[], Awaitable[None]]) -> None:
-        """`standing_still` returns when the node moves."""
+    def __init__(
+        self, guard: MemoryUnitGuard, standing_still: Callable[[], Awaitable[None]], written: Callable[[int, GuardRole | None], None]
+    ) -> None:
+        """`standing_still` returns when the node moves; `written` gets epoch and role of each write that was carried out."""
         self._guard = guard
         self._standing_still = standing_still
+        self._written = written
 
     async def arm(self, role: GuardRole, epoch: int, orders: GuardOrders) -> None:
         """See Guard."""
@@ -48,7 +51,9 @@ class ReachedByNode:
     async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Any:
         """See Guard."""
         await self._standing_still()
-        return await self._guard.write(request, epoch=epoch, deadline_s=deadline_s, role=role)
+        answer = await self._guard.write(request, epoch=epoch, deadline_s=deadline_s, role=role)
+        self._written(epoch, role)
+        return answer
 
     async def report(self, unit_id: str) -> GuardReport | None:
         """See Guard."""
@@ -94,7 +99,7 @@ class Stage:
         driver = EmulatorDriver(unit, lambda request: self.send_of_node(unit, request))
         # The guard is a process of its own: it reaches the device when the node stands still.
         its_end = self.guard.unit(unit, EmulatorDriver(unit, lambda request: self.send(unit, request)))
-        guard = ReachedByNode(its_end, lambda: self.hub.faults.stand_still(unit))
+        guard = ReachedByNode(its_end, lambda: self.hub.faults.stand_still(unit), lambda epoch, role: self.written(unit, epoch, role))
         rng = random.Random(self.rng.random())
         return Node(settings, driver, self.hub.join(unit), self.a_ledger(unit), self.clock_of(unit), rng, guard=guard)
 
@@ -123,6 +128,9 @@ class Stage:
         """A request to the device."""
         del unit
         return await self.world.send(request)
+
+    def written(self, unit: str, epoch: int, role: GuardRole | None) -> None:
+        """A unit's device was written to, with an epoch; `role` is what the converter is then, None for no change."""
 
     def modes(self) -> list[ConverterMode]:
         """Every converter's mode as the device has it."""

@@ -85,7 +85,7 @@ class User:
         while True:
             period_s = self._clock.period(self._settings.policy.house_keeping_period_s)
             await wait_for(self._clock, next_request_s(last_s, period_s, self._failures, self._rng.random()), self.wake)
-            if self._clock.is_quiet:
+            if self._clock.is_quiet and last_s is not None:
                 await self._clock.sleep(next_on_grid_s(self._clock.monotonic(), self._settings.policy.house_keeping_period_s))
                 self.wake.clear()
             last_s = self._clock.monotonic()

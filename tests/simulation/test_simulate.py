@@ -1,0 +1,106 @@
+"""`apis simulate`: the same seed is the same run, looks for a reason are as good as looks all the time, and figures add up."""
+
+from dataclasses import replace
+from datetime import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from apis_core.cli import cli
+from apis_core.rules.lifecycle import Outcome, outcome
+from apis_core.simulation import indicators, output
+from apis_core.simulation.options import Options
+from apis_core.simulation.run import simulate
+from apis_core.simulation.tables import Result
+
+JUNE = datetime(2021, 6, 1)  # noqa: DTZ001 - the houses' local time
+A_DAY = Options(units=8, days=1.0, start=JUNE, load_scale=0.6)
+A_MORNING = Options(units=4, days=0.15, start=JUNE.replace(hour=8), load_scale=0.3, charges_pct=(95, 38))
+
+
+@pytest.fixture(scope="module")
+def shared() -> Result:
+    return simulate(A_DAY)
+
+
+@pytest.fixture(scope="module")
+def alone() -> Result:
+    return simulate(replace(A_DAY, sharing=False))
+
+
+def test_the_same_seed_is_the_same_run(shared: Result) -> None:
+    assert simulate(A_DAY).digest == shared.digest
+    assert simulate(replace(A_DAY, seed=2)).digest != shared.digest
+
+
+def test_all_deals_are_completed_and_counted_right(shared: Result) -> None:
+    assert len(shared.deals) > 10
+    assert {outcome(deal) for deal in shared.deals} == {Outcome.COMPLETED}
+    assert shared.errors == ()
+    for deal in shared.deals:
+        assert 100 <= deal.cumulate_amount_wh < 100.1
+
+
+def test_what_units_counted_is_what_the_physics_exchanged(shared: Result) -> None:
+    ids = A_DAY.unit_ids
+    totals = shared.hours[-1].totals_wh
+    for i, unit_id in enumerate(ids):
+        taken_wh = sum(deal.side_energy(unit_id).grid_wh for deal in shared.deals if deal.charge_unit_id == unit_id)
+        given_wh = sum(deal.side_energy(unit_id).grid_wh for deal in shared.deals if deal.discharge_unit_id == unit_id)
+        assert taken_wh - given_wh == pytest.approx(float(totals["grid_in"][i] - totals["grid_out"][i]), rel=0.01, abs=2.0)
+
+
+def test_sharing_saves_bought_energy(shared: Result, alone: Result) -> None:
+    assert indicators.community(shared)["bought_wh"] < indicators.community(alone)["bought_wh"]
+    assert indicators.community(shared)["self_sufficiency"] > indicators.community(alone)["self_sufficiency"]
+    assert alone.deals == ()
+    assert float(alone.hours[-1].totals_wh["grid_in"].sum()) == 0
+
+
+def test_every_hour_and_every_house_adds_up_to_the_whole(shared: Result) -> None:
+    hours, houses = output.hours(shared), output.houses(shared)
+    assert len(hours["time"]) == 8 * (len(shared.hours) - 1)
+    for name, column in (("load_wh", "load_wh"), ("solar_wh", "solar_wh"), ("mains_wh", "bought_wh")):
+        assert sum(hours[name]) == pytest.approx(sum(houses[column]), abs=0.1)
+    assert float(indicators.flows_between(shared).sum()) == pytest.approx(sum(houses["taken_wh"]), abs=0.1)
+    assert sum(houses["points_earned"]) == pytest.approx(sum(houses["points_paid"]), abs=0.1)
+
+
+def test_looks_for_a_reason_agree_with_looks_all_the_time() -> None:
+    quiet, ticking = (simulate(replace(A_MORNING, every_tick=ticks)) for ticks in (False, True))
+    assert len(quiet.deals) > 5
+    assert len(ticking.deals) == len(quiet.deals)
+    amounts = [[round(deal.cumulate_amount_wh, 1) for deal in run.deals] for run in (quiet, ticking)]
+    assert amounts[0] == amounts[1]
+    for name in ("load", "solar", "mains", "grid_in", "grid_out"):
+        here, there = (float(run.hours[-1].totals_wh[name].sum()) for run in (quiet, ticking))
+        assert here == pytest.approx(there, rel=0.001), name
+
+
+def test_an_interrupted_run_keeps_what_is_done() -> None:
+    result = simulate(A_DAY, lambda share: share < 0.3)
+    assert 0.2 < result.hours[-1].elapsed_s / 86_400 < 0.5
+
+
+def test_the_command_writes_summary_tables_and_a_report(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    out = tmp_path / "out"
+    arguments = ["simulate", "--units", "3", "--days", "0.1", "--compare", "--out", str(out)]
+    ran = CliRunner().invoke(cli, arguments)
+    assert ran.exit_code == 0, ran.output
+    assert ran.output.splitlines()[-1].startswith("digest: ")
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["digest"] in ran.output
+    assert summary["community"]["load_wh"] > 0
+    assert summary["without_sharing"]["community"]["deals"] == 0
+    assert set(summary["definitions"]) >= {"self_sufficiency", "shared_wh"}
+    page = (out / "report.html").read_text()
+    assert "<!--" not in page.split("<script", 1)[0]
+    assert 'src="http' not in page
+    from pyarrow import parquet
+
+    table = parquet.read_table(out / "hours.parquet")
+    assert table.num_rows == 3 * len(np.unique(table["time"].to_pylist()))
