@@ -359,7 +359,8 @@ class Access:
         for unit_id in deal.unit_ids:
             answer = answers.get(unit_id, {})
             counters = SideEnergy.from_json(answer.get("counters", {}))
-            if counters.sequence > deal.side_energy(unit_id).sequence:
+            # Not by the number alone: a unit that was restarted counts on from what was on its disk.
+            if deal.side_energy(unit_id).merged(counters) != deal.side_energy(unit_id):
                 self.energy[unit_id] = {**self.energy.get(unit_id, {}), deal.deal_id: counters}
                 complete = False
             complete &= bool(answer.get("durable"))

@@ -95,13 +95,16 @@ class User:
                 decline = str(error)
             if decline is None:
                 self._failures = 0
-                # There may be room for one more.
-                self.wake.set()
-                if self._mediator is not None:
-                    self._mediator.only_ask = None
+                self._look_once_more()
             elif decline != self.last_decline:
                 _LOGGER.debug("%s: no request: %s", self._settings.unit_id, decline)
             self.last_decline = decline or ""
+
+    def _look_once_more(self) -> None:
+        """After a deal there may be room for one more; where nobody looks periodically, this is a reason to look."""
+        if self._clock.is_quiet and self._mediator is not None:
+            self._mediator.only_ask = None
+            self.wake.set()
 
     async def look(self) -> str | None:
         """One look: a request if the scenario wants one; None if a deal came of it, else why not."""
