@@ -157,12 +157,6 @@ def plan_activation(deal: Deal, line: Line) -> Activation | NotNow | Never | Dan
 def _first_activation(deal: Deal, line: Line) -> Activation | NotNow | Danger:
     policy, side = line.policy, line.master_side
     unit = deal.unit_on(side)
-    strangers = [holder for holder in line.reference_unit_ids if holder not in deal.unit_ids]
-    if strangers:
-        return NotNow(f"{strangers[0]} holds the voltage without a deal", is_held=True)
-    window = start_window(line.converters.get(unit), policy)
-    if window is not None:
-        return window
     large = set(policy.large_capacity_unit_ids)
     if unit not in large and deal.unit_on(side.opposite) in large:
         side = side.opposite
@@ -170,6 +164,13 @@ def _first_activation(deal: Deal, line: Line) -> Activation | NotNow | Danger:
         side = side.opposite
     if deal.unit_on(side) in line.barred:
         return NotNow(f"neither {unit} nor its partner may hold the voltage now")
+    strangers = [holder for holder in line.reference_unit_ids if holder != deal.unit_on(side)]
+    if strangers:
+        # One of the deal's own units too, if it is not the one that shall hold it: it has to go to wait first.
+        return NotNow(f"{strangers[0]} holds the voltage without a deal", is_held=True)
+    window = start_window(line.converters.get(unit), policy)
+    if window is not None:
+        return window
     return Activation(
         first=True,
         master_side=side,

@@ -73,12 +73,22 @@ class Line:
         handing_over = stage.hub.store.holds(KEY)
         if len(references) > 1 and not handing_over and not any(self.is_unwell(unit) for unit in references):
             self.say("references", f"{' and '.join(references)} hold the voltage outside a hand-over")
-        moving = [deal.deal_id for deal in stage.community.board.deals() if deal.is_in_transition]
-        if len(moving) > 1:
-            self.say("transitions", f"{len(moving)} deals are in transition")
+        # A deal may leave the line while another cannot finish its transition; beginnings are one at a time whatever happens.
+        beginning = [deal.deal_id for deal in stage.community.board.deals() if deal.is_in_transition and deal.stop_time is None]
+        if len(beginning) > 1:
+            self.say("transitions", f"{len(beginning)} deals begin at the same time")
+        self._look_for_over_commitment()
         self._look_for_unheld(on, bool(references))
         self._look_for_overload(on, references)
         self._look_at_currents(on)
+
+    def _look_for_over_commitment(self) -> None:
+        deals = [deal for deal in self.stage.community.board.deals() if not deal.is_ended]
+        for unit, node in self.stage.community.nodes.items():
+            promised_a = sum(deal.grid_current_a for deal in deals if unit in deal.unit_ids)
+            capacity_a = node.settings.hardware.grid_current_capacity_a
+            if promised_a > capacity_a:
+                self.say(f"slots {unit}", f"{unit} is in deals over {promised_a:g} A, its capacity is {capacity_a:g} A")
 
     def _look_for_unheld(self, on: Collection[str], held: bool) -> None:
         now_s, times = self.stage.clock.monotonic(), self.stage.policy.times

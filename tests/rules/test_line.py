@@ -258,3 +258,20 @@ def test_a_deals_power_is_its_share_of_the_units() -> None:
 def test_deals_begin_no_faster_than_the_line_can_end_them() -> None:
     assert next_beginning_s(float("-inf"), 4.0) == float("-inf")
     assert 100.0 + 4.0 < next_beginning_s(100.0, 4.0) < 100.0 + 8.0
+
+
+def test_a_unit_that_still_holds_the_voltage_goes_to_wait_before_its_partner_takes_it() -> None:
+    deal = a_deal("E002", "E003")
+    holding = Converter(mode_code=ConverterMode.VOLTAGE_REFERENCE, meter=Meter(grid_voltage_v=0.0, grid_current_a=0.0))
+    waiting = Converter(mode_code=ConverterMode.WAIT, meter=Meter(grid_voltage_v=0.0, grid_current_a=0.0))
+    policy = a_policy(4, large_capacity_unit_ids=())
+    for holder, barred in (("E002", ()), ("E003", ("E003",))):
+        other = "E003" if holder == "E002" else "E002"
+        plan = plan_activation(deal, Line((deal,), {holder: holding, other: waiting}, policy, barred=barred))
+        assert isinstance(plan, NotNow), plan
+        assert plan.is_held
+        assert holder in plan.reason
+    # The one that shall hold it anyway just goes on.
+    plan = plan_activation(deal, Line((deal,), {"E003": holding, "E002": waiting}, policy))
+    assert isinstance(plan, Activation)
+    assert plan.unit_id == "E003"
