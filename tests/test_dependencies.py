@@ -10,6 +10,8 @@ import tomllib
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS = ROOT / "tests/data/home-assistant-constraints.txt"
 UV = shutil.which("uv") or str(ROOT / ".tools/uv/bin/uv")

@@ -24,6 +24,8 @@ from apis_core.model.errors import CommandRefusedError, DriverError
 from apis_core.ports import GuardOrders, GuardRole
 from tests.test_processes import APIS, ENVIRONMENT, ROOT, a_port, apis, emulator, folders
 
+pytestmark = pytest.mark.alone
+
 WAIT, REFERENCE_CODE = "0x0000", "0x0014"
 
 

@@ -11,6 +11,8 @@ from tests.builders import VirtualCommunity, a_policy, in_virtual_time
 from tests.test_failures import Line, all_in_wait
 from tests.test_stories import create, steer
 
+pytestmark = pytest.mark.alone
+
 CHARGES = {"E001": 60.0, "E002": 80.0, "E003": 50.0, "E004": 50.0}
 # More of them in the long runs of the night.
 ROUNDS, KILLS_A_ROUND = int(os.environ.get("APIS_KILL_ROUNDS", "40")), 5

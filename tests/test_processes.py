@@ -29,6 +29,8 @@ from apis_core.model.deal import Deal
 from tests.builders import scenario_json
 from tests.model.test_files import CONFIG, a_policy_file, change, write
 
+pytestmark = pytest.mark.alone
+
 APIS = [sys.executable, "-m", "apis_core"]
 ROOT = Path(__file__).parents[1]
 # Compiled modules are kept for the run, so that only the first process compiles them.

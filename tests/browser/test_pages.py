@@ -12,6 +12,8 @@ import pytest
 
 from tests.test_processes import ROOT, emulator
 
+pytestmark = pytest.mark.alone
+
 HERE = Path(__file__).parent
 
 

@@ -17,6 +17,8 @@ from apis_core.emulator.settings import Settings
 from tests.emulator.test_present_api import Bench
 from tests.test_processes import ENVIRONMENT, ROOT, a_port, running
 
+pytestmark = pytest.mark.alone
+
 ADDON = ROOT / "emulator_addon"
 # Keys of an app's configuration, with what may not be written because it is the default.
 KNOWN: dict[str, Any] = {

@@ -6,8 +6,12 @@ import os
 import random
 from typing import Any
 
+import pytest
+
 from apis_core.emulator.v1 import routes
 from tests.emulator.test_present_api import Bench
+
+pytestmark = pytest.mark.alone
 
 # A million of them in the long runs of the night.
 REQUESTS = int(os.environ.get("APIS_FUZZ_REQUESTS", "20000"))

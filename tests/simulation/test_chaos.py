@@ -1,0 +1,95 @@
+"""Disasters on purpose: plans, what must hold, and that the search sees what it looks for."""
+
+import logging
+import os
+from pathlib import Path
+
+from hypothesis import given, settings, strategies as st
+import pytest
+from typer.testing import CliRunner
+
+from apis_core.cli import cli
+from apis_core.model.errors import ConfigError
+from apis_core.simulation import chaos, plans, search
+from apis_core.simulation.plans import Fault
+from tests.simulation.bugs import BUGS
+
+UNITS, HOURS = 6, 0.3
+IDS = tuple(f"E{number + 1:03}" for number in range(UNITS))
+# Runs that went wrong once: an old reading that looked new, two holders of one deal, books that differed after a restart.
+STORIES = {3: "restarted while cut off", 25: "half of all frozen", 106: "the reference comes back from a cut"}
+# With which seed the search meets each mistake first; those it takes longer for are looked for at night.
+SEEN_WITH = {"two_in_transition": 0, "ledger_acknowledged_early": 0, "counted_twice": 0, "grant_not_released": 0}
+NIGHTLY_SEEDS = int(os.environ.get("APIS_CHAOS_SEEDS", "0"))
+
+
+@pytest.fixture(autouse=True)
+def _no_news() -> None:
+    logging.getLogger("apis_core").setLevel(logging.CRITICAL)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_a_plan_comes_from_its_seed_and_survives_a_file(seed: int) -> None:
+    plan = plans.draw(seed, IDS, 3600)
+    assert plan == plans.draw(seed, IDS, 3600)
+    assert 1 <= len(plan) <= 8
+    assert tuple(Fault.from_json(fault.to_json(), "plan") for fault in plan) == plan
+    assert all(fault.at_s >= plans.QUIET_BEGIN_S and set(fault.units) <= set(IDS) for fault in plan)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_smaller_plans_are_smaller(seed: int) -> None:
+    def size(plan: plans.Plan) -> float:
+        return sum(1000 + 100 * len(fault.units) + fault.for_s for fault in plan)
+
+    plan = plans.draw(seed, IDS, 3600)
+    assert all(0 < size(less) < size(plan) for less in plans.smaller(plan))
+
+
+def test_a_plan_file_that_is_none_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{"faults": [{"at_s": 1, "for_s": 2, "kind": "meteor", "units": ["E001"]}]}')
+    with pytest.raises(ConfigError, match=r"faults\[0\].kind: found meteor"):
+        search.read_plan(path)
+
+
+def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
+    first, second = (chaos.run(1, 4, 0.1, ()) for _ in range(2))
+    assert first.violations == ()
+    assert first.deals > 3
+    assert first.digest == second.digest
+
+
+@pytest.mark.parametrize("seed", STORIES, ids=STORIES.get)
+def test_what_went_wrong_once_holds_now(seed: int) -> None:
+    assert chaos.run(seed, UNITS, HOURS).violations == ()
+
+
+@pytest.mark.parametrize("bug", SEEN_WITH)
+def test_the_search_sees_a_mistake_that_is_put_back_in(bug: str) -> None:
+    with BUGS[bug]():
+        assert chaos.run(SEEN_WITH[bug], UNITS, HOURS).violations
+
+
+@pytest.mark.skipif(not NIGHTLY_SEEDS, reason="scripts/nightly")
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_search_finds_every_mistake(bug: str) -> None:
+    with BUGS[bug]():
+        assert any(chaos.run(seed, UNITS, HOURS).violations for seed in range(NIGHTLY_SEEDS))
+
+
+def test_a_plan_is_made_smaller_as_long_as_it_still_goes_wrong() -> None:
+    with BUGS["grant_not_released"]():
+        found = chaos.run(0, 4, 0.1)
+        smaller = chaos.shrink(found, 4, 0.1, tries=1)
+    assert smaller.violations
+    assert len(smaller.plan) < len(found.plan)
+
+
+def test_the_command_says_what_went_wrong_and_how_to_see_it_again(tmp_path: Path) -> None:
+    out = tmp_path / "plans"
+    ran = CliRunner().invoke(cli, ["chaos", "--seeds", "9..11", "--hours", "0.1", "--units", "4", "--jobs", "2", "--out", str(out)])
+    assert ran.exit_code == 0, ran.output
+    assert "2 runs of 0.1 h with 4 houses: 0 went wrong" in ran.output
