@@ -16,6 +16,7 @@ IDLE_CURRENT_A = 0.02
 # only one of a deal's units carries is the reference's to carry: the unit on the other side than the reference goes first,
 # its partner soon after, and one deal after the other [wall s].
 OWN_STOP_TIME_MARGIN, OWN_STOP_MARGIN = 0.005, 0.015
+SHORTEST_S = 0.01
 OWN_STOP_LEAST_S, PARTNER_S, NEXT_DEAL_S = 1.0, 0.5, 1.0
 RATIO_FROM_WH = 1.0
 MORE_THAN_AGREED = "more current than agreed"
@@ -199,7 +200,8 @@ def seconds_to_complete(amount_wh: float, counted_wh: float, power_w: float) -> 
     """When the agreed amount will have been counted at the present power [s from now]; None if nothing flows."""
     if counted_wh >= amount_wh:
         return 0.0
-    return None if power_w <= 0 else (amount_wh - counted_wh) / power_w * 3600
+    # A remainder that takes less than a clock can tell would be waited for without any time going by.
+    return None if power_w <= 0 else max(SHORTEST_S, (amount_wh - counted_wh) / power_w * 3600)
 
 
 def stop_targets_wh(deal: Deal, reference_side: Side) -> dict[str, float]:
