@@ -161,10 +161,17 @@ class DeviceApi:
         unit = self.engine.index.get(unit_id)
         if unit is None:
             return {}
-        data = self.unit_object(unit)
-        data["dcdc"] = {"status": _reduced_status(self.engine, unit), **{key: data["dcdc"][key] for key in ("meter", "vdis")}}
-        data["dcdc"]["param"] = _param(self.engine, unit)
-        return data
+        return {**self.unit_object(unit), "dcdc": self.reduced_converter(unit)}
+
+    def reduced_converter(self, unit: int) -> dict[str, Any]:
+        """A converter as a node reads it."""
+        engine = self.engine
+        return {
+            "status": _reduced_status(engine, unit),
+            "meter": _meter(engine, unit),
+            "vdis": _vdis(engine, unit),
+            "param": _param(engine, unit),
+        }
 
     def get_status(self, unit_id: str, _query: Mapping[str, str]) -> dict[str, Any]:
         """Mode and meters; an unknown unit is an empty object."""
@@ -191,12 +198,7 @@ class DeviceApi:
         engine.set_mode(unit, ConverterMode(code), voltage_v, current_a, droop)
         if meters:
             self.shown.setdefault(unit_id, {})["p1"] = meters["p1"]
-        return {
-            "status": _reduced_status(engine, unit),
-            "meter": _meter(engine, unit),
-            "vdis": _vdis(engine, unit),
-            "param": _param(engine, unit),
-        }
+        return self.reduced_converter(unit)
 
     def set_voltage(self, unit_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         """The line voltage to aim at."""

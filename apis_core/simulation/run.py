@@ -7,7 +7,6 @@ import random
 
 from ..clock import VirtualClock, run_virtual
 from ..cluster.embedded import EmbeddedHub
-from ..drivers.emulator import EmulatorDriver
 from ..emulator.leap import LeapingEngine
 from ..emulator.profiles import bundled, with_files
 from ..emulator.world import World
@@ -17,6 +16,7 @@ from ..model.errors import ErrorReport
 from ..node import Node
 from ..unit.board import Board
 from ..unit.settings import Settings
+from .driver import DirectDriver
 from .options import Options
 from .tables import Hour, Result
 from .watch import Watchman
@@ -46,7 +46,7 @@ class Simulation:
         self.nodes = {
             unit_id: Node(
                 Settings(unit_id, policy, hardware, scenario, UTC, unit_name=unit_id),
-                EmulatorDriver(unit_id, self.world.send),
+                DirectDriver(unit_id, self.world),
                 self.hub.join(unit_id),
                 MemoryLedger(unit_id, self._ended, self._error),
                 self.clock,
