@@ -95,6 +95,10 @@ async def depart(access: Access, deal: Deal) -> Deal:
     if access.fresh_converters(concerned) is None:
         await access.read_what_answers(*sorted(concerned))
     line = access.line()
+    leaving = deal.unit_on(line.master_side)
+    if line.mode(leaving) is None:
+        # A new holder of the role may never have heard of it: what it does decides how the line goes on.
+        raise NotYetError(f"what the converter of {leaving} does is not known")
     plan = plan_departure(deal, line)
     if isinstance(plan, Danger):
         raise ReferenceLostError(plan.reason)

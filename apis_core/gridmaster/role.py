@@ -183,6 +183,8 @@ class Role:
             message = f"the Grid Master stopped: {error!r}"
             self._report(ErrorReport(self._settings.unit_id, Category.LOGIC, Extent.LOCAL, Level.WARN, message))
             await self._lease.hand_to("")
+            # Somebody else may fare better; taken again at once it would fail again at once.
+            await self._clock.sleep_wall(times.lease_renewal_s)
 
     async def _pause(self, work: asyncio.Task[None], pause_s: float) -> None:
         """Until there is something to look at: the work has ended, or it is time; in a quiet run, the voltage has moved."""

@@ -18,7 +18,7 @@ from ..gridmaster.hand_over import KEY
 from ..ledger.unit_ledger import UnitLedger
 from ..model.converter import ConverterMode
 from ..model.deal import Deal
-from ..model.errors import ApisError, LedgerError
+from ..model.errors import ApisError, Category, LedgerError
 from ..model.modes import OperationMode
 from ..model.safety_times import SafetyTimes
 from ..ports import Clock, DeviceRequest, GuardRole, Ledger
@@ -351,6 +351,9 @@ class Chaos(Stage):
                     self.line.say("scram", f"scram without a physical cause: {deal.scram_reason}")
         for unit in self.ids:
             self._judge_energy(unit, ledgers[unit])
+            for _, report in self.database.errors(unit):
+                if report.category is Category.LOGIC:
+                    self.line.say(f"logic {report.unit_id}", f"the program failed: {report}")
 
     def _judge_energy(self, unit: str, deals: dict[str, Deal]) -> None:
         """Within 1 % of the physics, idle losses aside, where nothing kept the unit from measuring."""
