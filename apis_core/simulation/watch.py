@@ -52,7 +52,9 @@ class Watchman:
         """Until cancelled."""
         while True:
             self._catch_up()
-            self._wake(self._passed())
+            passed = self._passed()
+            self._wake(passed)
+            await self._tell_master([unit_id for unit_id in passed if self._board.own_deals(unit_id)])
             self._follow_deals()
             self._aim()
             due_s = self._offset_s + self._engine.first_outside_s(self._low_wh, self._high_wh)
@@ -63,7 +65,7 @@ class Watchman:
                 await self._clock.sleep(next_on_grid_s(self._clock.monotonic(), self._period_s))
 
     def _passed(self) -> list[str]:
-        """Units whose battery has left the space between its edges; whose deals that may end is told to the Grid Master."""
+        """Units whose battery has left the space between its edges."""
         energy_wh = self._engine.energy_wh
         return [self._engine.unit_ids[i] for i in np.flatnonzero((energy_wh <= self._low_wh) | (energy_wh >= self._high_wh))]
 
@@ -109,9 +111,9 @@ class Watchman:
                     found = ahead_s
         return found
 
-    async def tell_master(self, unit_ids: Collection[str]) -> None:
-        """Have the Grid Master look at units whose battery is at a limit."""
-        for node in self._nodes.values():
+    async def _tell_master(self, unit_ids: Collection[str]) -> None:
+        """Have the Grid Master look at units whose battery may be at a limit that ends their deals."""
+        for node in self._nodes.values() if unit_ids else ():
             if node.role.access is not None:
                 try:
                     await node.role.access.read(*unit_ids)

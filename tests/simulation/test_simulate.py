@@ -105,3 +105,10 @@ def test_the_command_writes_summary_tables_and_a_report(tmp_path: Path) -> None:
 
     table = parquet.read_table(out / "hours.parquet")
     assert table.num_rows == 3 * len(np.unique(table["time"].to_pylist()))
+
+
+def test_a_deal_ends_where_the_policy_has_its_limit() -> None:
+    policy = replace(A_MORNING.chosen_policy(), charge_unit_upper_limit_pct=39.0)
+    result = simulate(replace(A_MORNING, policy=policy))
+    reasons = {deal.abort_reason for deal in result.deals}
+    assert any(reason is not None and "above 39 %" in reason for reason in reasons), reasons
