@@ -34,7 +34,7 @@ def simulate(
     load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
     solar: Annotated[Path | None, typer.Option(help="A solar file in the original's format.")] = None,
     battery_wh: Annotated[float, typer.Option(min=100, help="The battery of each house [Wh].")] = 4800.0,
-    pv_scale: Annotated[float, typer.Option(min=0, help="The PV of each house [kW]; a factor for a solar file.")] = 4.0,
+    pv_scale: Annotated[float, typer.Option(min=0, help="The PV of each house [kW]; a solar file counts as it is.")] = 4.0,
     load_scale: Annotated[float, typer.Option(min=0, help="A factor for every house's load.")] = 1.0,
     deal_current_a: Annotated[float, typer.Option(min=0.1, max=7, help="The current of a deal [A].")] = 2.0,
     deal_wh: Annotated[int, typer.Option(min=1, help="The energy of a deal [Wh].")] = 100,

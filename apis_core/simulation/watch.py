@@ -12,6 +12,7 @@ import numpy as np
 
 from ..emulator.leap import LeapingEngine
 from ..model.errors import ApisError
+from ..model.scenario import TimeBand
 from ..node import Node
 from ..ports import Clock
 from ..rules import demand
@@ -39,6 +40,7 @@ class Watchman:
         self._low_wh = np.full(len(nodes), -np.inf)
         self._high_wh = np.full(len(nodes), np.inf)
         self._known: dict[str, tuple[str, ...]] = {}
+        self._bands: dict[str, TimeBand | None] = {}
         self._changed = board.listen(lambda key: key.startswith(DEAL))
 
     @staticmethod
@@ -53,7 +55,7 @@ class Watchman:
         while True:
             self._catch_up()
             passed = self._passed()
-            self._wake(passed)
+            self._wake({*passed, *self._in_new_band()})
             await self._tell_master([unit_id for unit_id in passed if self._board.own_deals(unit_id)])
             self._follow_deals()
             self._aim()
@@ -68,6 +70,16 @@ class Watchman:
         """Units whose battery has left the space between its edges."""
         energy_wh = self._engine.energy_wh
         return [self._engine.unit_ids[i] for i in np.flatnonzero((energy_wh <= self._low_wh) | (energy_wh >= self._high_wh))]
+
+    def _in_new_band(self) -> list[str]:
+        """Units for which another time band has begun since the last look."""
+        now, found = self._clock.now(), []
+        for unit_id, node in self._nodes.items():
+            band = node.settings.scenario.band_at(now.astimezone(node.settings.zone).time())
+            if self._bands.get(unit_id) != band:
+                self._bands[unit_id] = band
+                found.append(unit_id)
+        return found
 
     def _wake(self, unit_ids: Collection[str]) -> None:
         """These may want something else now; who asks in vain has to ask nobody but them again."""

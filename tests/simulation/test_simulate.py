@@ -1,7 +1,7 @@
 """`apis simulate`: the same seed is the same run, looks for a reason are as good as looks all the time, and figures add up."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, time
 import json
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from apis_core.cli import cli
+from apis_core.model.scenario import Scenario
 from apis_core.rules.lifecycle import Outcome, outcome
 from apis_core.simulation import indicators, output
 from apis_core.simulation.options import Options
@@ -112,3 +113,12 @@ def test_a_deal_ends_where_the_policy_has_its_limit() -> None:
     result = simulate(replace(A_MORNING, policy=policy))
     reasons = {deal.abort_reason for deal in result.deals}
     assert any(reason is not None and "above 39 %" in reason for reason in reasons), reasons
+
+
+def test_a_time_band_that_begins_is_a_reason_to_look() -> None:
+    data = A_MORNING.chosen_scenario().to_json()
+    wishes = data.pop("00:00:00-24:00:00")
+    scenario = Scenario.from_json({**data, "08:30:00-24:00:00": wishes})[0]
+    result = simulate(replace(A_MORNING, days=0.04, scenario=scenario))
+    first = min(deal.create_time for deal in result.deals).time()
+    assert time(8, 30) <= first <= time(8, 32)
