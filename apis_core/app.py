@@ -1,7 +1,7 @@
 """The composition root: puts the parts together. The only module that may import everything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,18 +12,18 @@ from pathlib import Path
 import random
 import sqlite3
 import tempfile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
 
-from .clock import ScaledClock
+from .clock import ScaledClock, WallClock
 from .cluster.embedded import EmbeddedHub
 from .cluster.memory_store import EmbeddedStore
 from .cluster.store_file import StoreFile
 from .community import LocalCommunity
-from .drivers.emulator import EmulatorDriver
 from .drivers.http import HttpSender
+from .drivers.registry import Opened, Site, misfits, open_driver
 from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
@@ -37,7 +37,7 @@ from .model.policy import Policy
 from .model.scenario import Scenario
 from .model.times import parse_time
 from .node import Node
-from .ports import DeviceRequest, Guard
+from .ports import Clock, DeviceRequest, Driver, Guard
 from .unit.board import CHARTER, DEAL, LEASE
 from .unit.settings import Settings
 
@@ -53,12 +53,16 @@ DATABASE_NAME = "apis.sqlite"
 STORE_NAME = "cluster.sqlite"
 
 
+EMULATED = "dcdc_emulator"
+
+
 @dataclass(frozen=True, slots=True)
 class UnitSetup:
     """Everything one unit of this process is made from."""
 
     settings: Settings
     device: Address
+    system_type: str = EMULATED
     deal_log_format: str | None = None
     state_file: Path | None = None
     files: UnitFiles | None = None
@@ -94,8 +98,6 @@ def _misfits(where: str, unit: UnitFiles, units: list[UnitFiles]) -> list[Proble
         problems.append(
             Problem(f"{where}: policyFile", "another policy", f"the policy of {first.installation.unit_id}: all units share one")
         )
-    if installation.system_type != "dcdc_emulator":
-        problems.append(Problem(f"{where}: systemType", installation.system_type, "dcdc_emulator (other devices are not supported yet)"))
     return problems
 
 
@@ -116,7 +118,7 @@ def _setup(unit: UnitFiles) -> UnitSetup:
     if installation.state_file_format is not None:
         text = installation.state_file_format.replace("{tmpdir}", tempfile.gettempdir())
         state_file = Path(text.replace("%s", "operationMode"))
-    return UnitSetup(settings, installation.emulator, installation.deal_log_dir_format, state_file, unit)
+    return UnitSetup(settings, installation.emulator, installation.system_type, installation.deal_log_dir_format, state_file, unit)
 
 
 def lock_cluster(setup: UnitSetup, data_dir: Path) -> IO[str]:
@@ -160,34 +162,34 @@ async def open_community(
         ApisError: if a unit cannot start.
 
     """
-    policy = setups[0].settings.policy
     lock = lock_cluster(setups[0], data_dir)
     writer = LedgerWriter(open_ledger(data_dir), threaded=True)
     store_file = _open_store(data_dir)
     connector = aiohttp.TCPConnector(limit=0)
     try:
         async with aiohttp.ClientSession(connector=connector) as session:
-            clock = await _follow_device(session, setups[0])
+            clock: WallClock = WallClock()
+            if all(setup.system_type == EMULATED for setup in setups):
+                clock = await _follow_device(session, setups[0])
             rng = random.Random(seed)
             hub = EmbeddedHub(store_file, clock.wall)
             await _take_over(hub.store)
             await _agreed_policy(hub.store, setups)
-            policy = setups[0].settings.policy
             guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
             nodes = []
-            for setup in setups:
-                base_url, unit_id = f"http://{setup.device.host}:{setup.device.port}", setup.settings.unit_id
-                sender = HttpSender(session, base_url, timeout_s=policy.request_timeout_s, attempts=policy.request_limit)
-                driver = EmulatorDriver(unit_id, sender)
+            # The community that is told is made of these units.
+            opened = await _open_drivers(session, setups, clock, lambda unit_id: community.reference_leaves(unit_id))  # noqa: PLW0108
+            for setup, device in zip(setups, opened, strict=True):
+                unit_id = setup.settings.unit_id
                 nodes.append(
                     Node(
                         setup.settings,
-                        driver,
+                        device.driver,
                         hub.join(unit_id),
                         UnitLedger(writer, unit_id),
                         clock,
                         random.Random(rng.getrandbits(64)),
-                        guard=_guard_of(guards, setup, driver, base_url),
+                        guard=device.guard or _guard_of(guards, setup, device.driver),
                         deal_log_format=setup.deal_log_format,
                         state_file=setup.state_file,
                     )
@@ -199,9 +201,10 @@ async def open_community(
                 guards.on_leaving = community.reference_leaves
             stamps = {path: _stamp(path) for setup in setups if setup.files is not None for path in _files(setup)}
             await community.start()
-            tasks = [
-                asyncio.create_task(work) for work in (_reload_files(community, setups, stamps), _keep_following(session, setups[0], clock))
-            ]
+            works = [_reload_files(community, setups, stamps)]
+            if isinstance(clock, ScaledClock):
+                works.append(_keep_following(session, setups[0], clock))
+            tasks = [asyncio.create_task(work) for work in works]
             if isinstance(guards, MemoryGuard):
                 tasks.append(asyncio.create_task(guards.run()))
             try:
@@ -250,11 +253,33 @@ async def _agreed_policy(store: EmbeddedStore, setups: Sequence[UnitSetup]) -> N
         setup.settings.policy = agreed
 
 
-def _guard_of(guards: GuardProcess | MemoryGuard, setup: UnitSetup, driver: EmulatorDriver, base_url: str) -> Guard | None:
+async def _open_drivers(
+    session: aiohttp.ClientSession, setups: Sequence[UnitSetup], clock: Clock, on_leaving: Callable[[str], None]
+) -> tuple[Opened, ...]:
+    """The drivers of all units, which can do what their files ask of them."""
+    opened, problems = [], list[Problem]()
+    for setup in setups:
+        policy, hardware = setup.settings.policy, setup.settings.hardware
+        addresses, options = {"emulator": setup.device}, dict[str, Any]()
+        if setup.files is not None:
+            installation = setup.files.installation
+            addresses |= {"dcdc_controller": installation.dcdc_controller, "emu_driver": installation.emu_driver}
+            options = installation.driver_options
+        site = Site(setup.settings.unit_id, addresses, options, session, clock, policy.request_timeout_s, policy.request_limit, on_leaving)
+        device = await open_driver(setup.system_type, site)
+        voltages_v = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v
+        problems += misfits(device.driver.capabilities, hardware.grid_current_capacity_a, voltages_v, setup.settings.unit_id)
+        opened.append(device)
+    if problems:
+        raise ConfigError(tuple(problems))
+    return tuple(opened)
+
+
+def _guard_of(guards: GuardProcess | MemoryGuard, setup: UnitSetup, driver: Driver) -> Guard | None:
     """The unit's dead-man, where its device has none."""
     if driver.capabilities.dead_man != "guard":
         return None
-    unit_id = setup.settings.unit_id
+    unit_id, base_url = setup.settings.unit_id, driver.capabilities.base_url
     if isinstance(guards, MemoryGuard):
         return guards.unit(unit_id, driver)
     name = "".join(c if c.isalnum() else "-" for c in f"{base_url}-{unit_id}")
@@ -366,10 +391,11 @@ async def open_emulator(settings: EmulatorSettings) -> AsyncIterator[tuple[World
         OSError: if the address is taken.
 
     """
-    from .emulator import server
-    from .emulator.announcement import announced
+    from .announcement import announced
+    from .emulator import server, v1
     from .emulator.building import build, recorder_for
     from .emulator.world import World
+    from .web import port_of
 
     problems = settings.problems()
     if problems:
@@ -379,9 +405,9 @@ async def open_emulator(settings: EmulatorSettings) -> AsyncIterator[tuple[World
     world = World(engine, asyncio.get_running_loop().time, settings.acceleration, folder=settings.data_dir)
     runner = await server.serve(world, settings)
     ticking = asyncio.create_task(world.run())
-    port = server.port_of(runner)
+    port = port_of(runner)
     try:
-        async with announced(settings.host, port, server.identity(settings.data_dir)):
+        async with announced("emulator", settings.host, port, runner.app[v1.IDENTITY]):
             yield world, port
     finally:
         ticking.cancel()

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.text import Text
 import typer
 
-from . import app as composition, cli_virtual, daemon, screen
+from . import app as composition, cli_devices, cli_virtual, daemon, screen
 from .model.errors import ApisError, ConfigError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
@@ -73,6 +73,8 @@ def main() -> None:
 
 cli.command()(cli_virtual.simulate)
 cli.command()(cli_virtual.chaos)
+cli.command()(cli_devices.driver)
+cli.command()(cli_devices.simulate_devices)
 
 
 def _say_error(text: str) -> None:

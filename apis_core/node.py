@@ -268,10 +268,11 @@ class Node:
 
     async def _introduce(self) -> None:
         """What the others have to know of this unit even when it cannot be asked: who stops its converter in an emergency."""
-        dead_man = self._driver.capabilities.dead_man
-        key = UNIT + self.unit_id
-        if (await self.cluster.store.get(key) or Entry(key, None, 0)).value != {"deadMan": dead_man}:
-            await self.cluster.store.put(key, {"deadMan": dead_man})
+        capabilities = self._driver.capabilities
+        dead_man, key = capabilities.dead_man, UNIT + self.unit_id
+        told = {"deadMan": dead_man} | ({} if capabilities.can_hold_voltage else {"cannotHold": True})
+        if (await self.cluster.store.get(key) or Entry(key, None, 0)).value != told:
+            await self.cluster.store.put(key, told)
         if dead_man == "none":
             text = "nothing stops this converter when nobody commands it any more: it never holds the line's voltage"
             self.errors.report(ErrorReport(self.unit_id, Category.HARDWARE, Extent.LOCAL, Level.WARN, text))

@@ -73,11 +73,24 @@ class Capabilities:
 
     `dead_man`: who stops the converter when nobody commands it any more: the `device` itself, the `guard` (the driver's
     writes are HTTP requests that it can send too), or `none`. `simulated`: no real current flows, failures may be tried.
+    `largest_grid_current_a` and `grid_voltage_range_v`: what the device permits, None where it does not say. `has_droop`
+    False or `charge_only` True: it cannot hold the line's voltage; a device that only charges never gives energy.
+    `base_url`: where a guard sends the driver's requests.
     """
 
     name: str
     dead_man: str = "none"
     simulated: bool = False
+    largest_grid_current_a: float | None = None
+    grid_voltage_range_v: tuple[float, float] | None = None
+    has_droop: bool = True
+    charge_only: bool = False
+    base_url: str = ""
+
+    @property
+    def can_hold_voltage(self) -> bool:
+        """Whether the device may be the line's voltage reference."""
+        return self.dead_man != "none" and self.has_droop and not self.charge_only
 
 
 class Driver(Protocol):
@@ -132,12 +145,15 @@ class GuardOrders:
     """What a dead-man does when the beats stop, as the policy wants it now.
 
     `line`: all units of the line. The two times count from the last beat. `wait` puts the converter to wait at once.
+    `window_v`: for a device that looks itself, the line voltages that the converter stays on at: the lowest, the highest in
+    a current mode (below what it may push the line to when nobody holds it), and the highest as reference.
     """
 
     line: tuple[str, ...]
     current_mode_s: float
     reference_s: float
     wait: DeviceRequest
+    window_v: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,23 +24,25 @@ def decimal_text(value: float) -> str:
     return repr(round(float(value), 6))
 
 
-def _droop(ratio: float) -> str:
+def droop_text(ratio: float) -> str:
+    """A droop as the original prints it."""
     return decimal_text(ratio) if ratio else "0"
 
 
 class EmulatorDriver:
     """See Driver."""
 
-    def __init__(self, unit_id: str, send: Send, close: Callable[[], Awaitable[None]] | None = None) -> None:
-        """`send` carries a request to the emulator and returns its JSON answer, or raises DriverError."""
+    def __init__(self, unit_id: str, send: Send, base_url: str = "", close: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`send` carries a request to the emulator at `base_url` and returns its JSON answer, or raises DriverError."""
         self._unit_id = unit_id
+        self._base_url = base_url
         self._send = send
         self._close = close
 
     @property
     def capabilities(self) -> Capabilities:
         """See Driver."""
-        return Capabilities("emulator", "guard", simulated=True)
+        return Capabilities("emulator", "guard", simulated=True, base_url=self._base_url)
 
     async def read(self) -> DeviceData:
         """See Driver."""
@@ -54,7 +56,7 @@ class EmulatorDriver:
     async def status(self) -> Json:
         """See Driver."""
         request = self.ask_status()
-        return _object(await self._send(request), request.path)
+        return as_object(await self._send(request), request.path)
 
     def ask_status(self) -> DeviceRequest:
         """See Driver."""
@@ -62,12 +64,12 @@ class EmulatorDriver:
 
     def set_mode(self, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float) -> DeviceRequest:
         """See Driver."""
-        query = f"mode={mode}&dvg={decimal_text(voltage_v)}&dig={decimal_text(current_a)}&drg={_droop(droop_ratio)}"
+        query = f"mode={mode}&dvg={decimal_text(voltage_v)}&dig={decimal_text(current_a)}&drg={droop_text(droop_ratio)}"
         return DeviceRequest("GET", f"/set/dcdc/{self._unit_id}?{query}", mode)
 
     def set_voltage(self, voltage_v: float, droop_ratio: float) -> DeviceRequest:
         """See Driver."""
-        return DeviceRequest("GET", f"/set/dcdc/voltage/{self._unit_id}?dvg={decimal_text(voltage_v)}&drg={_droop(droop_ratio)}")
+        return DeviceRequest("GET", f"/set/dcdc/voltage/{self._unit_id}?dvg={decimal_text(voltage_v)}&drg={droop_text(droop_ratio)}")
 
     def set_current(self, current_a: float) -> DeviceRequest:
         """See Driver."""
@@ -75,7 +77,7 @@ class EmulatorDriver:
 
     async def write(self, request: DeviceRequest) -> Json:
         """See Driver."""
-        return _object(await self._send(request), request.path)
+        return as_object(await self._send(request), request.path)
 
     async def close(self) -> None:
         """See Driver."""
@@ -83,10 +85,11 @@ class EmulatorDriver:
             await self._close()
 
     async def _ask(self, path: str) -> Json:
-        return _object(await self._send(DeviceRequest("GET", path)), path)
+        return as_object(await self._send(DeviceRequest("GET", path)), path)
 
 
-def _object(answer: Any, path: str) -> Json:
+def as_object(answer: Any, path: str) -> Json:
+    """An answer that must be an object with something in it. Raises DriverError."""
     # The original answers an unknown unit with an empty object and status 200.
     if not isinstance(answer, dict) or not answer:
         raise DriverError(f"{path}: found {str(answer)[:80]!r}, expected an object that is not empty")

@@ -1,15 +1,14 @@
 """The emulator behind HTTP: the original's device API as it was, and beside it the present one under /api/v1."""
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
-import uuid
 
 from aiohttp import web
 import orjson
 
 from ..model.errors import ApisError
-from . import access, api, page, v1
+from ..web import identity, middleware
+from . import api, page, v1
 from .settings import Settings
 from .v1 import MAX_ACCELERATION, WORLD
 from .world import SILENCE_S, World
@@ -18,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
+IDENTITY_FILE = "emulator.id"
+
+
 def application(world: World, settings: Settings | None = None) -> web.Application:
     """The HTTP application: errors are JSON with a 4xx status, whatever comes."""
     settings = settings or Settings()
-    app = web.Application(middlewares=[access.middleware(settings.token, settings.allow), _errors], client_max_size=v1.BODY_MAX)
+    app = web.Application(middlewares=[middleware(settings.token, settings.allow), _errors], client_max_size=v1.BODY_MAX)
     app[WORLD] = world
-    app[v1.IDENTITY] = identity(settings.data_dir)
+    app[v1.IDENTITY] = identity(settings.data_dir / IDENTITY_FILE if settings.data_dir is not None else None)
     if settings.data_dir is not None:
         app[v1.FOLDER] = settings.data_dir
     app.router.add_routes(v1.routes())
@@ -82,26 +84,9 @@ async def _set_acceleration(request: web.Request) -> web.StreamResponse:
     return await _get_acceleration(request)
 
 
-def identity(folder: Path | None) -> str:
-    """Who this emulator is: the same after a restart, where it has a data folder to remember it."""
-    path = folder / "emulator.id" if folder is not None else None
-    if path is not None and path.is_file():
-        return path.read_text(encoding="utf-8").strip()
-    made = uuid.uuid4().hex
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(made, encoding="utf-8")
-    return made
-
-
 async def serve(world: World, settings: Settings) -> web.AppRunner:
     """Serve until the runner is cleaned up; port 0 picks a free one. Raises OSError if the address is taken."""
     runner = web.AppRunner(application(world, settings), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port).start()
     return runner
-
-
-def port_of(runner: web.AppRunner) -> int:
-    """The port a runner listens on."""
-    return int(runner.addresses[0][1])

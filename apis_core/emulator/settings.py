@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-import ipaddress
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import probatio
 from ..model.errors import Problem
 from ..model.files import read_file
 from ..model.keys import Key, Notice, any_text, flag, number, read_keys, text, whole
+from ..web import access_problems
 from .houses import LOSS_NAMES, Losses, Triggers
 
 PREFIX = "APIS_EMULATOR_"
@@ -54,26 +54,7 @@ class Settings:
 
     def problems(self) -> tuple[Problem, ...]:
         """What cannot be."""
-        found = []
-        if not is_loopback(self.host) and not self.token and not self.allow:
-            expected = "127.0.0.1, or a token, or addresses that are allowed: anybody who reaches it commands its converters"
-            found.append(Problem("host", self.host, expected))
-        for address in self.allow:
-            try:
-                ipaddress.ip_network(address, strict=False)
-            except ValueError:
-                found.append(Problem("allow", address, "an address or a network, such as 192.168.1.0/24"))
-        return tuple(found)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether an address reaches this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(str(host)).is_loopback
-    except ValueError:
-        return False
+        return access_problems(self.host, self.token, self.allow)
 
 
 def read(path: Path | None, environment: Mapping[str, str]) -> tuple[Settings, tuple[Notice, ...]]:

@@ -14,6 +14,7 @@ import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from ..announcement import API
 from ..model.converter import ConverterMode
 from ..model.errors import MessageError
 from .api import UNITS_MAX, BadRequestError
@@ -32,7 +33,6 @@ SNAPSHOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 WORLD = web.AppKey("world", World)
 FOLDER = web.AppKey("folder", Path)
 IDENTITY = web.AppKey("identity", str)
-API = "1"
 
 
 def routes() -> list[web.AbstractRouteDef]:

@@ -203,11 +203,12 @@ class Access:
         return any(not deal.is_ended for deal in self.board.deals()) or any(self.may_be_on(unit) for unit in self.policy.member_unit_ids)
 
     def barred(self) -> frozenset[str]:
-        """Units that do not take the voltage reference now: they lost it, or nothing stops them when nobody commands them."""
+        """Units that do not take the voltage reference now: they lost it, or what they are cannot hold it."""
         now, found = self.clock.now(), set()
         for unit_id in self.policy.member_unit_ids:
             entry = self.board.value(BAN + unit_id)
-            if self.dead_man(unit_id) == "none" or (entry is not None and now < datetime.fromisoformat(str(entry.get("until")))):
+            cannot_hold = (self.board.value(UNIT + unit_id) or {}).get("cannotHold", False)
+            if cannot_hold or (entry is not None and now < datetime.fromisoformat(str(entry.get("until")))):
                 found.add(unit_id)
         return frozenset(found)
 

@@ -1,6 +1,6 @@
 """A unit's converter and battery as read: modes, set-points, meters (the original's `dcdc` and `battery` objects)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Any
@@ -189,6 +189,11 @@ class Battery:
         if code is not None and code not in list(_PERMISSIONS):
             raise MessageError(f"battery.battery_operation_status: found {code!r}, expected 0, 1, 2 or 3")
         return cls(state_of_charge_pct, Permission.ALLOWED if code is None else _PERMISSIONS[code])
+
+    def without_discharging(self) -> Battery:
+        """This battery behind a device that only charges it."""
+        allowed = self.permission.allows(charging=True)
+        return replace(self, permission=Permission.CHARGE_ONLY if allowed else Permission.DENIED)
 
     def to_json(self) -> dict[str, Any]:
         """The original's `battery` object."""

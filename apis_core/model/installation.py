@@ -1,6 +1,7 @@
 """A unit's installation (the original's `config.json`) together with the three files it names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 import re
 from typing import Any
@@ -17,6 +18,8 @@ from .policy import Policy
 from .scenario import Scenario
 
 SYSTEM_TYPES = ("dcdc_emulator", "dcdc_v1", "dcdc_v2")
+# Where other packages offer theirs.
+DRIVER_GROUP = "apis_core.drivers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Installation:
     emulator: Address
     dcdc_controller: Address
     emu_driver: Address
+    driver_options: dict[str, Any] = field(default_factory=dict)
     state_file_format: str | None = None
     deal_log_dir_format: str | None = None
 
@@ -135,6 +139,17 @@ def _zone(value: Any) -> ZoneInfo:
         raise probatio.Invalid("a time zone such as Asia/Tokyo") from error
 
 
+def _system_type(value: Any) -> str:
+    names = (*SYSTEM_TYPES, *sorted(entry_points(group=DRIVER_GROUP).names))
+    return str(one_of(*names)(value))
+
+
+def _options(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise probatio.Invalid("an object")
+    return value
+
+
 def _port(value: Any) -> int:
     if whole(at_least=1)(value) > 65535:
         raise probatio.Invalid("a port from 1 to 65535")
@@ -167,7 +182,7 @@ _KEYS = (
     Key("unitId", "unit_id", text),
     Key("unitName", "unit_name", text, None),
     Key("serialNumber", "serial_number", any_text, "NA"),
-    Key("systemType", "system_type", one_of(*SYSTEM_TYPES)),
+    Key("systemType", "system_type", _system_type),
     Key("hwConfigFile", "hardware_file", _path),
     Key("policyFile", "policy_file", _path),
     Key("scenarioFile", "scenario_file", _path),
@@ -188,6 +203,7 @@ _KEYS = (
     Key("connection.dcdc_controller.port", "dcdc_controller_port", _port, 4380),
     Key("connection.emu_driver.host", "emu_driver_host", _host, "localhost"),
     Key("connection.emu_driver.port", "emu_driver_port", _port, 8080),
+    Key("driver", "driver_options", _options, {}),
     Key("controlCenter.enabled", "", flag, None, unused=_FILES),
     Key("controlCenter.account", "", any_text, None, unused=_FILES),
     Key("controlCenter.password", "", any_text, None, unused=_FILES),

@@ -11,7 +11,6 @@ It listens on loopback and takes no request that a web page of another origin se
 from collections.abc import Awaitable, Callable
 import contextlib
 from datetime import UTC
-import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from ..model.policy import Policy
 from ..model.scenario import Scenario
 from ..model.times import parse_time
 from ..ports import Json
+from ..web import is_loopback
 
 COMMUNITY = web.AppKey("community", Community)
 PREFIX = "/api/v1"
@@ -69,22 +69,13 @@ async def serve(community: Community, host: str, port: int) -> web.AppRunner:
 type _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def _is_local(host: str | None) -> bool:
-    if host in (None, "localhost"):
-        return host is not None
-    try:
-        return ipaddress.ip_address(str(host)).is_loopback
-    except ValueError:
-        return False
-
-
 def _is_ours(request: web.Request) -> bool:
     origin = request.headers.get("Origin")
     try:
         named = [urlsplit(f"//{request.host}").hostname, *([urlsplit(origin).hostname] if origin else [])]
     except ValueError:
         return False
-    return all(_is_local(name) for name in named)
+    return all(is_loopback(name) for name in named)
 
 
 @web.middleware

@@ -149,7 +149,9 @@ class Controller:
                 self._fault(f"{why}: the dead-man stopped the converter {report.tripped_ago_s:.0f} s ago: {report.trip}", Level.WARN)
         policy, times = self._settings.policy, self._settings.policy.times
         wait = self._driver.set_mode(ConverterMode.WAIT, policy.operation_grid_voltage_v, 0.0, 0.0)
-        orders = GuardOrders(policy.member_unit_ids, times.current_mode_dead_man_s, times.reference_dead_man_s, wait)
+        highest_v = policy.operation_grid_voltage_max_v
+        window_v = (policy.operation_grid_voltage_min_v, highest_v - policy.grid_voltage_allowance_v, highest_v)
+        orders = GuardOrders(policy.member_unit_ids, times.current_mode_dead_man_s, times.reference_dead_man_s, wait, window_v)
         await guard.arm(GuardRole.of(self.converter.mode), self.highest_epoch, orders)
 
     async def run(self) -> None:
@@ -207,6 +209,8 @@ class Controller:
             data = await self._driver.read()
             try:
                 converter, battery = Converter.from_json(data.dcdc), Battery.from_json(data.battery)
+                if self._driver.capabilities.charge_only:
+                    battery = battery.without_discharging()
             except MessageError as error:
                 raise DriverError(f"{self._settings.unit_id}: {error}") from error
             await self._book_unread()

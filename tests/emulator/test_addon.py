@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from apis_core.announcement import properties
 from apis_core.emulator import settings
-from apis_core.emulator.announcement import properties
 from apis_core.emulator.settings import Settings
 from tests.emulator.test_present_api import Bench
 from tests.test_processes import ENVIRONMENT, ROOT, a_port, running
@@ -106,6 +106,6 @@ def test_the_services_command_runs_as_in_the_container(tmp_path: Path) -> None:
 async def test_both_ways_of_finding_it_carry_the_same() -> None:
     async with Bench() as bench:
         health = (await bench.ask("GET", "/api/v1/health"))[1]
-    assert {key: health[key] for key in ("role", "id", "api", "version")} == properties(health["id"])
+    assert {key: health[key] for key in ("role", "id", "api", "version")} == properties("emulator", health["id"])
     script = (ADDON / "rootfs/etc/s6-overlay/scripts/discovery").read_text()
-    assert all(f"{key} " in script for key in ("host", "port", *properties("x")))
+    assert all(f"{key} " in script for key in ("host", "port", *properties("emulator", "x")))

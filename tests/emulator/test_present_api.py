@@ -13,9 +13,9 @@ from pyarrow import parquet
 import pytest
 import sqlalchemy as sa
 
+from apis_core.announcement import announced, properties
 from apis_core.clock import run_virtual
 from apis_core.emulator import settings as emulator_settings
-from apis_core.emulator.announcement import announced, properties
 from apis_core.emulator.building import build, recorder_for
 from apis_core.emulator.documents import openapi
 from apis_core.emulator.faults import UnitFault
@@ -323,10 +323,10 @@ async def test_it_is_announced_only_where_it_can_be_reached(monkeypatch: pytest.
             registered.append("closed")
 
     monkeypatch.setattr("zeroconf.asyncio.AsyncZeroconf", Quiet)
-    async with announced("127.0.0.1", 4390, "a" * 32):
+    async with announced("emulator", "127.0.0.1", 4390, "a" * 32):
         assert registered == []
-    async with announced("192.168.1.7", 4390, "a" * 32):
+    async with announced("emulator", "192.168.1.7", 4390, "a" * 32):
         info = registered[1]
         assert (info.type, info.port, info.parsed_addresses()) == ("_apis._tcp.local.", 4390, ["192.168.1.7"])
-        assert info.decoded_properties == properties("a" * 32)
+        assert info.decoded_properties == properties("emulator", "a" * 32)
     assert registered[-2:] == ["gone", "closed"]

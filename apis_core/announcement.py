@@ -1,4 +1,4 @@
-"""Telling the local network of an emulator that can be reached from it (zeroconf, `_apis._tcp`)."""
+"""Telling the local network of an emulator, a driver or a node that can be reached from it (zeroconf, `_apis._tcp`)."""
 
 from collections.abc import AsyncIterator
 import contextlib
@@ -6,20 +6,20 @@ from importlib.metadata import version
 import logging
 import socket
 
-from .settings import is_loopback
-from .v1 import API
+from .web import is_loopback
 
 _LOGGER = logging.getLogger(__name__)
 SERVICE = "_apis._tcp.local."
+API = "1"
 
 
-def properties(identity: str) -> dict[str, str]:
+def properties(role: str, identity: str) -> dict[str, str]:
     """What whoever finds it is told."""
-    return {"role": "emulator", "id": identity, "api": API, "version": version("apis-interchange")}
+    return {"role": role, "id": identity, "api": API, "version": version("apis-interchange")}
 
 
 @contextlib.asynccontextmanager
-async def announced(host: str, port: int, identity: str) -> AsyncIterator[None]:
+async def announced(role: str, host: str, port: int, identity: str) -> AsyncIterator[None]:
     """Announced while the context lasts; not at all where only this machine can reach it."""
     if is_loopback(host):
         yield
@@ -31,9 +31,9 @@ async def announced(host: str, port: int, identity: str) -> AsyncIterator[None]:
         _LOGGER.info("not announced on the network: the extra `announce` is not installed")
         yield
         return
-    name = f"APIS emulator {identity[:8]}.{SERVICE}"
+    name = f"APIS {role} {identity[:8]}.{SERVICE}"
     info = AsyncServiceInfo(
-        SERVICE, name, port=port, properties=properties(identity), server=f"{socket.gethostname()}.local.",
+        SERVICE, name, port=port, properties=properties(role, identity), server=f"{socket.gethostname()}.local.",
         addresses=[socket.inet_aton(address) for address in _addresses(host)],
     )  # fmt: skip
     zeroconf = AsyncZeroconf(ip_version=IPVersion.V4Only)

@@ -1,14 +1,43 @@
-"""Who may use the emulator: this machine; from elsewhere whoever shows the token, or comes from an address that is allowed."""
+"""What the Web APIs of devices share: who may use them, what their refusals look like, and who they are.
+
+Allowed is this machine; from elsewhere whoever shows the token, or comes from an address that is allowed.
+"""
 
 from collections.abc import Sequence
 import hmac
 import ipaddress
+from pathlib import Path
+import uuid
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 import orjson
 
-from .settings import is_loopback
+from .model.errors import Problem
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether an address reaches this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+def access_problems(host: str, token: str, allow: Sequence[str]) -> tuple[Problem, ...]:
+    """What cannot be about an address to listen on, a token, and addresses that need none."""
+    found = []
+    if not is_loopback(host) and not token and not allow:
+        expected = "127.0.0.1, or a token, or addresses that are allowed: anybody who reaches it commands its converters"
+        found.append(Problem("host", host, expected))
+    for address in allow:
+        try:
+            ipaddress.ip_network(address, strict=False)
+        except ValueError:
+            found.append(Problem("allow", address, "an address or a network, such as 192.168.1.0/24"))
+    return tuple(found)
 
 
 def middleware(token: str, allow: Sequence[str]) -> Middleware:
@@ -51,3 +80,19 @@ def _is_named_here(request: web.Request) -> bool:
     if "Sec-Fetch-Site" not in request.headers:
         return True
     return is_loopback(request.host.rpartition(":")[0].strip("[]") or request.host)
+
+
+def port_of(runner: web.AppRunner) -> int:
+    """The port a runner listens on."""
+    return int(runner.addresses[0][1])
+
+
+def identity(path: Path | None) -> str:
+    """Who this device is: the same after a restart, where there is a file to remember it."""
+    if path is not None and path.is_file():
+        return path.read_text(encoding="utf-8").strip()
+    made = uuid.uuid4().hex
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(made, encoding="utf-8")
+    return made

@@ -1,0 +1,1 @@
+"""The device driver and its serial lines."""
