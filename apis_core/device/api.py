@@ -5,6 +5,7 @@ that answers what cannot be, 503 a port that is not there, 504 a device that doe
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+import contextlib
 from importlib.metadata import version
 import math
 from typing import Any
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from ..announcement import API
 from ..drivers.eza2500.client import NoAnswerOnLineError, PortError, WithdrawnError
 from ..drivers.eza2500.codec import Alarms, Measurements, OutOfRangeError, State
+from ..drivers.modbus_battery import BatteryError
 from ..model.converter import MODE_BY_CODE, AlarmState, ConverterMode
 from ..model.errors import ApisError, CommandRefusedError, DriverError, MessageError
 from ..ports import GuardRole, Json
@@ -247,6 +249,10 @@ async def _remote_get(service: Service, query: Mapping[str, str]) -> Json:
 
 
 async def _all_get(service: Service, _query: Mapping[str, str]) -> Json:
+    battery = service.battery()
+    if battery.age_s > service.settings.battery_max_age_s and not battery.is_silent:
+        with contextlib.suppress(BatteryError):
+            await service.ask_battery()
     return {**_battery(service, service.battery()), **_dcdc(service, await service.fresh())}
 
 
@@ -354,16 +360,11 @@ def _command(query: Mapping[str, str], *, partly: bool = False) -> Command:
 
 async def _carry_out(service: Service, command: Command) -> Json:
     """Do it, and tell what the original tells: everything after a full set, else what was set, and the meters."""
-    await service.command(command)
-    snapshot = await service.look()
-    if command.mode is not None or (command.voltage_v is not None and command.current_a is not None):
+    snapshot = await service.command(command)
+    if command.mode is not None or (command.voltage_v is None) == (command.current_a is None):
         return _dcdc(service, snapshot)
-    told: Json = {"meter": _meter(snapshot.meter)}
-    if command.voltage_v is not None or command.droop_pct is not None:
-        told["vdis"] = _vdis(snapshot)
-    if command.current_a is not None:
-        told["param"] = _param(service, snapshot)
-    return told if len(told) > 1 else _dcdc(service, snapshot)
+    setpoint = {"param": _param(service, snapshot)} if command.voltage_v is None else {"vdis": _vdis(snapshot)}
+    return {"meter": _meter(snapshot.meter), **setpoint}
 
 
 # The present API: times are this machine's seconds, as `now` in every answer says.

@@ -72,15 +72,15 @@ async def devices(
                 raise DriverError(f"{emulator}: found no unit {unit_id}")
             found[f"{unit_id}-converter"] = SimulatedConverter(folder / f"{unit_id}-converter", unit_id, ask, rng)
             found[f"{unit_id}-battery"] = SimulatedBattery(folder / f"{unit_id}-battery", unit_id, ask, rng)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(device.run()) for device in found.values()]
-            try:
-                # The ports appear with the devices' first step.
-                await asyncio.sleep(0)
-                yield found
-            finally:
-                for task in tasks:
-                    task.cancel()
+        tasks = [asyncio.create_task(device.run()) for device in found.values()]
+        try:
+            # The ports appear with the devices' first step.
+            await asyncio.sleep(0)
+            yield found
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def play(faults: Iterable[Planned], found: Mapping[str, SimulatedConverter | SimulatedBattery], say: Callable[[str], None]) -> None:

@@ -44,6 +44,14 @@ class Order:
     droop_pct: float
 
 
+@dataclass(slots=True)
+class Acknowledged:
+    """The set-points that a converter has acknowledged during a change."""
+
+    target: BusTarget | None = None
+    protection: Protection | None = None
+
+
 class Hands:
     """The one who changes what the converter does. A wait overtakes everything else."""
 
@@ -85,8 +93,10 @@ class Hands:
         read = self._converter.read
         return await read(codec.MODE, priority), await read(codec.STATE, priority), await read(codec.MEASUREMENTS, priority)
 
-    async def change(self, order: Order, unless: Callable[[], str]) -> None:
-        """Bring the converter into an active mode and confirm it; what cannot be confirmed ends in wait.
+    async def change(self, order: Order, unless: Callable[[], str]) -> tuple[BusTarget, Protection]:
+        """Bring the converter into an active mode and confirm it; the set-points as it acknowledged them.
+
+        What cannot be confirmed ends in wait.
 
         `unless` may refuse it before its first step; between the steps only a wait ends it, so that no state is half made.
 
@@ -106,7 +116,8 @@ class Hands:
             present = None
             try:
                 present = CODES.get(int((await self._converter.read(codec.MODE, Priority.COMMAND)).mode))
-                for step in self._steps(present, order, stopped):
+                acknowledged = Acknowledged()
+                for step in self._steps(present, order, stopped, acknowledged):
                     await step()
                 await self._confirm(order.mode)
             except LineError, asyncio.CancelledError:
@@ -116,13 +127,19 @@ class Hands:
                 raise
             finally:
                 self.changed_s = self._clock.wall()
+        assert acknowledged.target is not None
+        assert acknowledged.protection is not None
+        return acknowledged.target, acknowledged.protection
 
-    def _steps(self, present: ConverterMode | None, order: Order, stopped: Callable[[], str]) -> list[Callable[[], Awaitable[None]]]:
+    def _steps(
+        self, present: ConverterMode | None, order: Order, stopped: Callable[[], str], acknowledged: Acknowledged
+    ) -> list[Callable[[], Awaitable[None]]]:
         async def voltage() -> None:
-            await self._converter.write(codec.BUS_TARGET, BusTarget(order.voltage_v, order.droop_pct), unless=stopped)
+            target = BusTarget(order.voltage_v, order.droop_pct)
+            acknowledged.target = await self._converter.write(codec.BUS_TARGET, target, unless=stopped)
 
         async def current() -> None:
-            await self._write_current(order.current_a, stopped)
+            acknowledged.protection = await self._write_current(order.current_a, stopped)
 
         async def mode(wanted: ConverterMode = order.mode) -> None:
             await self._converter.write(codec.MODE, Mode(int(wanted, 16)), unless=stopped)
@@ -196,13 +213,15 @@ class Hands:
 
         """
         limits = self.settings.limits
-        BusTarget(order.voltage_v, order.droop_pct).pack()
+        voltage, droop = BusTarget.QUANTITIES
+        voltage.to_raw("dvg", order.voltage_v)
+        droop.to_raw("drg", order.droop_pct)
         if not limits.ugv <= order.voltage_v <= limits.ogv:
             raise codec.OutOfRangeError(f"dvg: found {order.voltage_v:g}, expected {limits.ugv:g} to {limits.ogv:g}, as configured")
         self._check_current(order.current_a)
 
     def _check_current(self, current_a: float) -> None:
-        self._protection(current_a).pack()
+        Protection.QUANTITIES[1].to_raw("dig", current_a)
         if current_a > self.settings.largest_current_a:
             raise codec.OutOfRangeError(f"dig: found {current_a:g}, expected at most {self.settings.largest_current_a:g}, as configured")
 

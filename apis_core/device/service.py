@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import logging
 from typing import Protocol
 
-from ..drivers.eza2500.client import Converter, Open
-from ..drivers.eza2500.codec import LineError
+from ..drivers.eza2500 import codec
+from ..drivers.eza2500.client import Converter, Open, Priority
+from ..drivers.eza2500.codec import BusTarget, LineError, Protection
 from ..drivers.modbus_battery import BatteryError, BatteryReading
 from ..model.converter import ConverterMode
 from ..model.errors import CommandRefusedError, DriverError
@@ -94,6 +95,9 @@ class Service:
         self._battery = battery
         self._heard: BatteryReading | None = None
         self._heard_s = float("-inf")
+        # What the converter acknowledged last, for as long as nothing else has changed it.
+        self._last: Snapshot | None = None
+        self._last_s = float("-inf")
         self._looking: asyncio.Task[Snapshot] | None = None
 
     def _note(self, direction: str, data: bytes) -> None:
@@ -167,8 +171,11 @@ class Service:
         """How old a snapshot is."""
         return self.clock.wall() - snapshot.taken_s
 
-    async def command(self, command: Command) -> None:
-        """Carry a command out; it is done when the converter has confirmed it.
+    async def command(self, command: Command) -> Snapshot:
+        """Carry a command out; it is done when the converter has confirmed it, and this is what it says then.
+
+        The set-points in it are those that the device acknowledged; after a command without a mode, mode and alarms are as
+        they were read before.
 
         Raises:
             CommandRefusedError: if it must not be, with the reason.
@@ -184,22 +191,43 @@ class Service:
             order = await self._order(mode, command)
             self.hands.check(order)
             self.keeper.begins(mode)
-            await self._change(order, refusal)
-        else:
-            if mode is not None:
-                # The mode first: a stop is taken whatever becomes of its set-points.
-                await self.hands.wait()
-                self.keeper.done(mode)
-            if command.voltage_v is not None or command.droop_pct is not None:
-                target = (await self._known()).target
-                voltage_v = target.voltage_v if command.voltage_v is None else command.voltage_v
-                await self.hands.set_voltage(voltage_v, target.droop_pct if command.droop_pct is None else command.droop_pct, refusal)
-            if command.current_a is not None:
-                await self.hands.set_current(command.current_a, refusal)
+            target, protection = await self._change(order, refusal)
+            return await self._told(mode, target, protection)
+        known = self._last if self._last_s == self.hands.changed_s else self.snapshot
+        if known is not self._last and known is not None and known.taken_s < self.hands.changed_s:
+            known = None
+        if mode is not None:
+            # The mode first: a stop is taken whatever becomes of its set-points.
+            await self.hands.wait()
+            self.keeper.done(mode)
+        if known is None:
+            known = await self.look()
+        target, protection = known.target, known.protection
+        if command.voltage_v is not None or command.droop_pct is not None:
+            voltage_v = target.voltage_v if command.voltage_v is None else command.voltage_v
+            droop_pct = target.droop_pct if command.droop_pct is None else command.droop_pct
+            target = await self.hands.set_voltage(voltage_v, droop_pct, refusal)
+        if command.current_a is not None:
+            protection = await self.hands.set_current(command.current_a, refusal)
+        if mode is None and known.known_mode is not None:
+            return await self._told(known.known_mode, target, protection, known)
+        return await self._told(mode, target, protection) if mode is not None else await self.look()
 
-    async def _change(self, order: Order, refusal: _Refusal) -> None:
+    async def _told(self, mode: ConverterMode, target: BusTarget, protection: Protection, known: Snapshot | None = None) -> Snapshot:
+        """What a converter says right after a command whose answers said the rest."""
+        read, taken_s = self.converter.read, self.clock.wall()
+        state = known.state if known else await read(codec.STATE, Priority.COMMAND)
+        alarms = known.alarms if known else await read(codec.READ_ALARMS, Priority.COMMAND)
+        meter = await read(codec.MEASUREMENTS, Priority.COMMAND)
+        told = Snapshot(taken_s, codec.Mode(int(mode, 16)), state, target, alarms, meter, protection)
+        if known is None:
+            self.snapshot = told
+        self._last, self._last_s = told, self.hands.changed_s
+        return told
+
+    async def _change(self, order: Order, refusal: _Refusal) -> tuple[BusTarget, Protection]:
         try:
-            await self.hands.change(order, refusal)
+            acknowledged = await self.hands.change(order, refusal)
         except LineError:
             # It was told to wait; whether it does is read as soon as it answers, and the dead-man goes on until then.
             with contextlib.suppress(LineError):
@@ -207,6 +235,7 @@ class Service:
                     self.keeper.done(ConverterMode.WAIT)
             raise
         self.keeper.done(order.mode)
+        return acknowledged
 
     def _refusal_of(self, command: Command) -> _Refusal:
         return lambda: self.keeper.refusal(command.mode, epoch=command.epoch, deadline_s=command.deadline_s)
@@ -218,12 +247,13 @@ class Service:
 
     async def _order(self, mode: ConverterMode, command: Command) -> Order:
         """A whole order; what the client left out stays as it is."""
-        voltage_v, current_a = command.voltage_v, command.current_a
-        if voltage_v is None or current_a is None:
+        voltage_v, current_a, droop_pct = command.voltage_v, command.current_a, command.droop_pct
+        if voltage_v is None or current_a is None or droop_pct is None:
             known = await self._known()
             voltage_v = known.target.voltage_v if voltage_v is None else voltage_v
+            droop_pct = known.target.droop_pct if droop_pct is None else droop_pct
             current_a = known.protection.bus_current_a if current_a is None else current_a
-        return Order(mode, voltage_v, current_a, command.droop_pct or 0.0)
+        return Order(mode, voltage_v, current_a, droop_pct)
 
     def use_limits(self, limits: Limits) -> None:
         """Take over protection and battery settings that were read anew."""

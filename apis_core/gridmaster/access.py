@@ -97,7 +97,8 @@ class Access:
         timeout_s = self.policy.data_collection_timeout_s
         answers = await self.cluster.scatter(self.members(), SNAPSHOT, {}, timeout_s, self._take)
         for unit_id in answers:
-            self._silent_since_s.pop(unit_id, None)
+            if self.contacts.unspoken_s.get(unit_id, 0.0) < self.policy.times.current_mode_dead_man_s:
+                self._silent_since_s.pop(unit_id, None)
         await self.forget_isolation()
 
     async def read(self, *unit_ids: str) -> None:

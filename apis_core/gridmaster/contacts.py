@@ -37,6 +37,8 @@ class Contacts:
         self._telling_since_s: float | None = None
         self._acknowledged_s: dict[str, float] = {}
         self.heard_s: dict[str, float] = {}
+        # Units that answer, but have been out of reach of their own device for so long: they count as silent.
+        self.unspoken_s: dict[str, float] = {}
         # A member has seen a higher epoch than this holding's: it obeys nobody until the role is taken anew above it.
         self.is_overtaken = False
         self.complete_s: dict[str, float] = {}
@@ -86,7 +88,8 @@ class Contacts:
         followers = [unit_id for unit_id, answer in answers.items() if answer.get("epoch") == self._lease.epoch]
         self.is_overtaken |= len(followers) < len(answers)
         for unit_id in followers:
-            self.acknowledged(unit_id, renewed_s, sent_s)
+            self.unspoken_s[unit_id] = float(answers[unit_id].get("unspokenS", 0.0))
+            self.acknowledged(unit_id, renewed_s, sent_s - self.unspoken_s[unit_id])
         if 2 * len(followers) > len(members):
             self._sign_s = max(self._sign_s, sent_s)
 

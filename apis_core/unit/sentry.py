@@ -52,6 +52,7 @@ class Sentry:
         self._aim = asyncio.Event()
         self._heard_s = -math.inf
         self._beat_s = -math.inf
+        self._spoken_s = -math.inf
         self._look_s = -math.inf
         self._told = ""
         self._was_on = False
@@ -79,6 +80,12 @@ class Sentry:
         limit_s = self._anchor.limit_s(mode, self._settings.policy.times)
         return -math.inf if limit_s is None or self._clock.is_quiet else self._clock.wall() - limit_s
 
+    @property
+    def unspoken_s(self) -> float:
+        """For how long nobody has spoken for the converter [wall s]; 0 while it is off."""
+        mode = self._controller.converter.mode
+        return 0.0 if not self._was_on or mode is ConverterMode.WAIT else max(0.0, self._clock.wall() - self._spoken_s)
+
     async def run(self) -> None:
         """Beats, deadline and the converter's own watch, until cancelled."""
         controller, clock = self._controller, self._clock
@@ -86,6 +93,7 @@ class Sentry:
             mode = controller.converter.mode
             if mode is ConverterMode.WAIT or controller.reading is None or clock.is_quiet:
                 self._told = ""
+                self._spoken_s = clock.wall()
                 if self._was_on:
                     self._was_on = False
                     with contextlib.suppress(DriverError):
@@ -126,6 +134,7 @@ class Sentry:
         if now_s >= self._beat_s + times.contact_period_s:
             self._beat_s = now_s
             if self._guard is not None and controller.usable_reading() is not None:
+                self._spoken_s = now_s
                 await self._guard.beat()
         if now_s >= self._look_s + times.status_period_s:
             self._look_s = now_s

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import fields
 import os
 import random
+from typing import Any
 
 from hypothesis import given, strategies as st
 import pytest
@@ -31,7 +32,7 @@ EXCHANGES = int(os.environ.get("APIS_LINE_EXCHANGES", "1000"))
 FUZZED_BYTES = int(os.environ.get("APIS_LINE_BYTES", "100000"))
 
 # Hardware reference 2.3: what the original sent and what its device answered.
-REQUESTS: tuple[tuple[Command, Message | None, str], ...] = (
+REQUESTS: tuple[tuple[Command[Any], Message | None, str], ...] = (
     (codec.MODE, None, "05 00 00 10 00 10 00"),
     (codec.MODE, codec.Mode(0x14), "05 02 00 10 00 14 00 24 00"),
     (codec.BUS_TARGET, codec.BusTarget(350, 0.039), "05 04 00 10 1a f2 3a 3f 01 96 01"),
