@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 import fcntl
 import hashlib
 import logging
@@ -415,6 +415,20 @@ async def open_emulator(settings: EmulatorSettings) -> AsyncIterator[tuple[World
         await runner.cleanup()
         if recorder is not None:
             recorder.close()
+
+
+@contextlib.asynccontextmanager
+async def open_trial_community(data_dir: Path, zone: tzinfo, units: int) -> AsyncIterator[LocalCommunity]:
+    """Emulated houses within this process to try a community on: with a past of some days, then in real time.
+
+    Raises:
+        ApisError: if it cannot start.
+
+    """
+    from .trial import open_trial_community as open_trial
+
+    async with open_trial(data_dir, zone, units) as community:
+        yield community
 
 
 def demo_setups(units: int, port: int, policy: Policy, hardware: Hardware, scenario: Scenario) -> tuple[UnitSetup, ...]:

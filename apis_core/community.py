@@ -5,17 +5,23 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 import contextlib
 from datetime import datetime
+from importlib.metadata import version
 from typing import Any, Protocol
 
+from .model.converter import Reading
 from .model.deal import FAULTS, Deal
 from .model.errors import ApisError, CommandRefusedError, ErrorReport
 from .model.modes import Command, OperationMode
+from .model.negotiation import Decline
 from .model.policy import Policy
 from .model.scenario import Scenario
 from .model.view import Event, Snapshot, UnitView
 from .node import Node
-from .ports import Clock
+from .ports import Clock, Json
+from .rules import demand, preview, statement
 from .rules.lifecycle import DealState, state as state_of
+from .rules.slots import promised_wh
+from .rules.statement import Totals, of_deal
 from .unit.board import ISOLATED, LEASE, Board
 
 EVENTS_KEPT = 1000
@@ -75,6 +81,17 @@ class Community(Protocol):
     async def leave(self, unit_id: str, who: str) -> None:
         """Let a member go that has no deal, while the others share. Raises CommandRefusedError."""
 
+    async def scenario(self, unit_id: str) -> Scenario:
+        """What a unit wants at each time of the day. Raises CommandRefusedError."""
+
+    async def preview_scenario(self, unit_id: str, scenario: Scenario | None = None) -> Json:
+        """What a unit would ask for and accept now, and at each hour of today with the charge it has; with its own scenario
+        or with another. Raises CommandRefusedError.
+        """
+
+    async def statement(self, unit_id: str, start: datetime | None = None, end: datetime | None = None) -> tuple[Json, ...]:
+        """What a unit exchanged with each partner in each month. Raises CommandRefusedError."""
+
     async def policy(self) -> Policy:
         """What the community has agreed on."""
 
@@ -102,6 +119,9 @@ class LocalCommunity:
         self._observers: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._states: dict[str, DealState] = {}
+        self._ended_totals: dict[str, Totals] = {}
+        self._counted: set[str] = set()
+        self._last_errors: dict[str, str] = {}
         self._mode = ""
         self._grid_master: str | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -120,6 +140,9 @@ class LocalCommunity:
             ApisError: if one cannot start; the others are ended then.
 
         """
+        for deal in await self.deals():
+            if deal.is_ended:
+                self._count(deal)
         self._tasks = [asyncio.create_task(self._board.run()), asyncio.create_task(self._observe())]
         try:
             async with asyncio.TaskGroup() as group:
@@ -211,6 +234,8 @@ class LocalCommunity:
             epoch=max((node.controller.highest_epoch for node in self.nodes.values()), default=0),
             alert=str(alert.get("reason")) if alert is not None else None,
             guard=self.guard,
+            acceleration=1.0 / self.clock.to_wall(1.0),
+            version=version("apis-interchange"),
             dropped=dict(sum((Counter(node.cluster.dropped) for node in self.nodes.values()), Counter())),
         )
 
@@ -309,6 +334,34 @@ class LocalCommunity:
         """See Community."""
         await self._member().charter.leave(unit_id, who)
 
+    async def scenario(self, unit_id: str) -> Scenario:
+        """See Community."""
+        return self._node(unit_id).settings.scenario
+
+    async def preview_scenario(self, unit_id: str, scenario: Scenario | None = None) -> Json:
+        """See Community."""
+        node = self._node(unit_id)
+        reading, settings = node.controller.reading, node.settings
+        remaining_wh = None if reading is None else reading.remaining_wh(settings.hardware.battery_nominal_capacity_wh)
+        if reading is None or remaining_wh is None:
+            raise CommandRefusedError(f"{unit_id}: its battery has not been read")
+        standing = demand.Standing(
+            unit_id,
+            self.clock.now(),
+            settings.zone,
+            remaining_wh,
+            promised_wh(unit_id, self._board.own_deals(unit_id)),
+            reading.battery.permission,
+            reading.converter.meter.battery_voltage_v,
+        )
+        return preview.preview(scenario or settings.scenario, standing, settings.policy, settings.hardware)
+
+    async def statement(self, unit_id: str, start: datetime | None = None, end: datetime | None = None) -> tuple[Json, ...]:
+        """See Community."""
+        node = self._node(unit_id)
+        lines = statement.statement(unit_id, await self.deals(start, end, unit_id), node.settings.zone)
+        return tuple({"month": line.month, "partner": line.partner_id, "deals": line.deals, **line.totals.to_json()} for line in lines)
+
     async def policy(self) -> Policy:
         """See Community."""
         return self._member().settings.policy
@@ -342,6 +395,7 @@ class LocalCommunity:
         meter = reading.converter.meter if reading is not None else None
         mode = reading.converter.mode if reading is not None else None
         capacity_wh = node.settings.hardware.battery_nominal_capacity_wh
+        own = [deal for deal in self._board.own_deals(node.unit_id) if not deal.is_ended]
         return UnitView(
             unit_id=node.unit_id,
             name=node.settings.unit_name or node.unit_id,
@@ -355,11 +409,36 @@ class LocalCommunity:
             grid_current_a=meter.grid_current_a if meter is not None else None,
             grid_power_w=meter.grid_power_w if meter is not None else None,
             battery_power_w=meter.battery_power_w if meter is not None else None,
+            battery_voltage_v=meter.battery_voltage_v if meter is not None else None,
+            battery_current_a=meter.battery_current_a if meter is not None else None,
+            temperature_c=meter.temperature_c if meter is not None else None,
+            capacity_wh=capacity_wh,
+            permission=str(reading.battery.permission) if reading is not None else None,
+            alarm=reading.converter.alarm_state if reading is not None else None,
+            solar_w=_house_w(reading, "pvc_charge_power"),
+            load_w=_house_w(reading, "ups_output_power"),
+            active_deals=len(own),
+            free_slots=node.free_slots(),
+            status=self._status_word(node),
+            last_error=self._last_errors.get(node.unit_id, ""),
+            serial_number=node.settings.serial_number,
+            driver=node.capabilities.name,
+            is_simulated=node.capabilities.simulated,
+            totals=sum((of_deal(node.unit_id, deal) for deal in own), self._ended_totals.get(node.unit_id, Totals())).to_json(),
             is_grid_master=alive and node.role.is_held,
             is_voltage_reference=mode is not None and mode.name == "VOLTAGE_REFERENCE",
             reading_age_s=node.controller.reading_age_s() if reading is not None else None,
             last_decline=node.user.last_decline,
         )
+
+    def _status_word(self, node: Node) -> str | None:
+        reading = node.controller.reading
+        remaining_wh = None if reading is None else reading.remaining_wh(node.settings.hardware.battery_nominal_capacity_wh)
+        if remaining_wh is None:
+            return None
+        standing = demand.Standing(node.unit_id, self.clock.now(), node.settings.zone, remaining_wh)
+        found = demand.status_at(node.settings.scenario, standing)
+        return None if isinstance(found, Decline) else found[1].status
 
     async def _observe(self) -> None:
         """Turn changes of the store into events."""
@@ -375,6 +454,8 @@ class LocalCommunity:
         now = self.clock.now()
         for deal in self._board.deals():
             state = state_of(deal)
+            if deal.is_ended:
+                self._count(deal)
             if self._states.get(deal.deal_id) is not state:
                 self._states[deal.deal_id] = state
                 self._tell(Event("deal", now, _deal_line(deal, state), deal.request_unit_id, {"state": state, "deal": deal.to_json()}))
@@ -387,7 +468,16 @@ class LocalCommunity:
             self._grid_master = master
             self._tell(Event("grid_master", now, f"{master} is Grid Master", master))
 
+    def _count(self, deal: Deal) -> None:
+        """Add an ended deal to its units' totals, once."""
+        if deal.deal_id in self._counted:
+            return
+        self._counted.add(deal.deal_id)
+        for unit_id in deal.unit_ids:
+            self._ended_totals[unit_id] = self._ended_totals.get(unit_id, Totals()) + of_deal(unit_id, deal)
+
     def _on_error(self, report: ErrorReport) -> None:
+        self._last_errors[report.unit_id] = report.message
         self._tell(Event("error", self.clock.now(), str(report), report.unit_id, report.to_json()))
 
     def _tell(self, event: Event) -> None:
@@ -407,6 +497,12 @@ class LocalCommunity:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+def _house_w(reading: Reading | None, key: str) -> float | None:
+    """A power that the device knows of the house, if it does."""
+    value = None if reading is None else reading.house.get(key)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _later(first: Deal | None, second: Deal) -> Deal:

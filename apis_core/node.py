@@ -27,7 +27,8 @@ from .model.errors import (
 from .model.modes import LOCAL_MODES, Command, CommandKind, OperationMode
 from .model.policy import Policy
 from .model.scenario import Scenario
-from .ports import Clock, Cluster, Driver, Entry, Guard, Json, Ledger
+from .ports import Capabilities, Clock, Cluster, Driver, Entry, Guard, Json, Ledger
+from .rules import slots
 from .rules.modes import effective_mode
 from .rules.reactions import Reaction
 from .unit import deal_log
@@ -135,6 +136,17 @@ class Node:
     def unit_id(self) -> str:
         """Whose node this is."""
         return self.settings.unit_id
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the unit's hardware can do."""
+        return self._driver.capabilities
+
+    def free_slots(self) -> int:
+        """How many more deals fit into the unit's converter."""
+        policy, capacity_a = self.settings.policy, self.settings.hardware.grid_current_capacity_a
+        in_use_a = slots.current_in_use_a(self.unit_id, self.board.own_deals(self.unit_id))
+        return max(0, slots.free_slots(slots.exact(capacity_a), in_use_a, slots.exact(policy.deal_grid_current_a)))
 
     @property
     def mode(self) -> OperationMode:

@@ -10,7 +10,11 @@ from .times import format_time, parse_time
 
 @dataclass(frozen=True, slots=True)
 class UnitView:
-    """One unit as shown to people. None is unknown; currents and powers are positive when they charge the battery."""
+    """One unit as shown to people. None is unknown; currents and powers are positive when they charge the battery.
+
+    `status`: the scenario's word for the battery now. `solar_w`, `load_w`, `mains_w`: where the device knows the house.
+    `totals`: rules.statement.Totals of all its deals.
+    """
 
     unit_id: str
     name: str
@@ -28,6 +32,23 @@ class UnitView:
     is_voltage_reference: bool = False
     reading_age_s: float | None = None
     last_decline: str = ""
+    battery_voltage_v: float | None = None
+    battery_current_a: float | None = None
+    temperature_c: float | None = None
+    capacity_wh: float | None = None
+    permission: str | None = None
+    alarm: str | None = None
+    solar_w: float | None = None
+    load_w: float | None = None
+    mains_w: float | None = None
+    active_deals: int = 0
+    free_slots: int | None = None
+    status: str | None = None
+    last_error: str = ""
+    serial_number: str = ""
+    driver: str = ""
+    is_simulated: bool = False
+    totals: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +56,7 @@ class Snapshot:
     """A community at one moment of its time.
 
     `guard`: what stops its converters when its process does not any more. `dropped`: messages that were none, by kind.
+    `acceleration`: seconds of its time per second; anything but 1 is no house of today.
     """
 
     time: datetime
@@ -46,6 +68,8 @@ class Snapshot:
     alert: str | None = None
     guard: str = ""
     dropped: dict[str, int] = field(default_factory=dict)
+    acceleration: float = 1.0
+    version: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON form."""
@@ -57,6 +81,8 @@ class Snapshot:
             "alert": self.alert,
             "guard": self.guard,
             "dropped": self.dropped,
+            "acceleration": self.acceleration,
+            "version": self.version,
             "units": [asdict(unit) for unit in self.units],
             "deals": [deal.to_json() for deal in self.deals],
         }
@@ -74,6 +100,8 @@ class Snapshot:
             data.get("alert"),
             data.get("guard", ""),
             data.get("dropped", {}),
+            data.get("acceleration", 1.0),
+            data.get("version", ""),
         )
 
 

@@ -109,6 +109,22 @@ class RemoteCommunity:
         """See Community."""
         await self._ask("DELETE", f"/units/{unit_id}/membership", {"who": who})
 
+    async def scenario(self, unit_id: str) -> Scenario:
+        """See Community."""
+        return Scenario.from_json(await self._ask("GET", f"/units/{unit_id}/scenario"))[0]
+
+    async def preview_scenario(self, unit_id: str, scenario: Scenario | None = None) -> Json:
+        """See Community."""
+        body: Json = {"scenario": None if scenario is None else scenario.to_json()}
+        found: Json = await self._ask("POST", f"/units/{unit_id}/preview", body)
+        return found
+
+    async def statement(self, unit_id: str, start: datetime | None = None, end: datetime | None = None) -> tuple[Json, ...]:
+        """See Community."""
+        query = {"from": start and format_time(start, None), "to": end and format_time(end, None)}
+        params = {key: value for key, value in query.items() if value}
+        return tuple(await self._ask("GET", f"/units/{unit_id}/statement", params=params))
+
     async def policy(self) -> Policy:
         """See Community."""
         return Policy.from_json(await self._ask("GET", "/policy"))[0]

@@ -45,7 +45,10 @@ def application(community: Community) -> web.Application:
             web.post(f"{PREFIX}/deals/{{deal_id}}/stop", _stop_deal),
             web.put(f"{PREFIX}/mode", _set_mode),
             web.put(f"{PREFIX}/units/{{unit_id}}/mode", _set_mode),
+            web.get(f"{PREFIX}/units/{{unit_id}}/scenario", _scenario),
             web.put(f"{PREFIX}/units/{{unit_id}}/scenario", _set_scenario),
+            web.post(f"{PREFIX}/units/{{unit_id}}/preview", _preview),
+            web.get(f"{PREFIX}/units/{{unit_id}}/statement", _statement),
             web.post(f"{PREFIX}/units/{{unit_id}}/command", _command),
             web.post(f"{PREFIX}/units/{{unit_id}}/isolated", _isolated),
             web.post(f"{PREFIX}/units/{{unit_id}}/membership", _join),
@@ -154,6 +157,21 @@ async def _set_mode(request: web.Request) -> web.Response:
     mode = None if text is None else OperationMode(text)
     await request.app[COMMUNITY].set_mode(mode, request.match_info.get("unit_id"), str(data.get("who", "operator")))
     return _json({})
+
+
+async def _scenario(request: web.Request) -> web.Response:
+    return _json((await request.app[COMMUNITY].scenario(request.match_info["unit_id"])).to_json())
+
+
+async def _preview(request: web.Request) -> web.Response:
+    data = await _body(request)
+    scenario = Scenario.from_json(data["scenario"])[0] if data.get("scenario") is not None else None
+    return _json(await request.app[COMMUNITY].preview_scenario(request.match_info["unit_id"], scenario))
+
+
+async def _statement(request: web.Request) -> web.Response:
+    start, end = (parse_time(request.query[key], UTC) if request.query.get(key) else None for key in ("from", "to"))
+    return _json(await request.app[COMMUNITY].statement(request.match_info["unit_id"], start, end))
 
 
 async def _set_scenario(request: web.Request) -> web.Response:

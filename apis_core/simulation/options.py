@@ -1,7 +1,7 @@
 """What is simulated."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 from ..emulator.houses import House, Losses
@@ -20,6 +20,7 @@ class Options:
 
     `every_tick`: every periodic look and every word of the Grid Master is kept, as in a house; without it a look is made
     when there is something to see. `sharing` off leaves every converter in wait.
+    `solars_kw`: the PV of each house, repeated likewise, instead of one for all. `zone`: whose time `start` is.
     `charges_pct`: the batteries at the start, house by house, repeated as often as it takes.
     """
 
@@ -33,10 +34,12 @@ class Options:
     solar: Path | None = None
     battery_wh: float = 4800.0
     solar_kw: float = 4.0
+    solars_kw: tuple[float, ...] = ()
     load_scale: float = 1.0
     deal_current_a: float = 2.0
     deal_wh: int = 100
     charges_pct: tuple[float, ...] = (50.0,)
+    zone: tzinfo = UTC
     every_tick: bool = False
     sharing: bool = True
     losses: Losses = field(default_factory=Losses)
@@ -54,7 +57,7 @@ class Options:
                 number,
                 state_of_charge_pct=self.charges_pct[number % len(self.charges_pct)],
                 battery_wh=self.battery_wh,
-                solar_kw=self.solar_kw,
+                solar_kw=self.solars_kw[number % len(self.solars_kw)] if self.solars_kw else self.solar_kw,
                 load_scale=self.load_scale,
                 losses=self.losses,
             )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 import random
 
 from ..clock import VirtualClock, run_virtual
@@ -32,7 +32,7 @@ class Simulation:
         """Everything in its place, nothing started; to be made on a virtual loop."""
         self.options = options
         quiet = not options.every_tick
-        self.clock = VirtualClock(options.start.replace(tzinfo=UTC), quiet=quiet)
+        self.clock = VirtualClock(options.start.replace(tzinfo=options.zone), quiet=quiet)
         profiles = with_files(bundled(), options.load, options.solar)
         self.engine = LeapingEngine(options.houses(), profiles, options.start)
         self.world = World(self.engine, self.clock.monotonic)
@@ -45,7 +45,7 @@ class Simulation:
         shared = Board(self.hub.store, lambda: policy.operation_mode) if quiet else None
         self.nodes = {
             unit_id: Node(
-                Settings(unit_id, policy, hardware, scenario, UTC, unit_name=unit_id),
+                Settings(unit_id, policy, hardware, scenario, options.zone, unit_name=unit_id),
                 DirectDriver(unit_id, self.world),
                 self.hub.join(unit_id),
                 MemoryLedger(unit_id, self._ended, self._error),
