@@ -38,6 +38,7 @@ from .model.scenario import Scenario
 from .model.times import parse_time
 from .node import Node
 from .ports import Clock, DeviceRequest, Driver, Guard
+from .server.client import RemoteCommunity
 from .unit.board import CHARTER, DEAL, LEASE
 from .unit.settings import Settings
 
@@ -415,6 +416,11 @@ async def open_emulator(settings: EmulatorSettings) -> AsyncIterator[tuple[World
         await runner.cleanup()
         if recorder is not None:
             recorder.close()
+
+
+def connect_community(session: aiohttp.ClientSession, url: str) -> RemoteCommunity:
+    """A community whose units run in a daemon elsewhere; the session stays the caller's."""
+    return RemoteCommunity(session, url)
 
 
 @contextlib.asynccontextmanager

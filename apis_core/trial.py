@@ -143,7 +143,14 @@ def _community(world: World, zone: tzinfo, writer: LedgerWriter, store: StoreFil
     nodes = []
     for unit_id in unit_ids:
         settings = Settings(
-            unit_id, policy, community_hardware(BATTERY_WH), community_scenario(BATTERY_WH), zone, "trial", "trial", unit_id
+            unit_id,
+            policy,
+            community_hardware(BATTERY_WH),
+            community_scenario(BATTERY_WH),
+            zone,
+            "trial",
+            "trial",
+            f"House {world.engine.index[unit_id] + 1}",
         )
         driver = EmulatorDriver(unit_id, world.send)
         ledger = UnitLedger(writer, unit_id)

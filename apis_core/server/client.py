@@ -17,7 +17,7 @@ from ..model.view import Event, Snapshot
 from ..ports import Json
 from .endpoint import HEARTBEAT_S, PREFIX
 
-TIMEOUT_S = 30.0
+TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 
 
 class RemoteCommunity:
@@ -32,7 +32,7 @@ class RemoteCommunity:
     @classmethod
     def connect(cls, url: str) -> Self:
         """With a session of its own."""
-        community = cls(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)), url)
+        community = cls(aiohttp.ClientSession(), url)
         community._owned = True
         return community
 
@@ -141,7 +141,7 @@ class RemoteCommunity:
     async def _ask(self, method: str, path: str, body: Json | None = None, params: dict[str, str] | None = None) -> Any:
         data = None if body is None else orjson.dumps(body)
         try:
-            async with self._session.request(method, f"{self._base}{PREFIX}{path}", data=data, params=params) as response:
+            async with self._session.request(method, f"{self._base}{PREFIX}{path}", data=data, params=params, timeout=TIMEOUT) as response:
                 answer = orjson.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ClusterError(f"{self._base}: {error or type(error).__name__}; is a node running there?") from error

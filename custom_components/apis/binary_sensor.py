@@ -1,0 +1,83 @@
+"""What is so or is not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import override
+
+from homeassistant.components.binary_sensor import BinarySensorDeviceClass, BinarySensorEntity, BinarySensorEntityDescription
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from apis_core.model.view import UnitView
+
+from .coordinator import ApisConfigEntry
+from .entity import ApisUnitEntity, Part, async_add_unit_entities
+
+PARALLEL_UPDATES = 0
+NO_ALARM = "No alarm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitBinarySensor(BinarySensorEntityDescription):
+    """Something of a unit that is so or is not; None: unknown. `always`: shown of a unit that does not answer too."""
+
+    is_on: Callable[[UnitView], bool | None]
+    part: Part = Part.UNIT
+    always: bool = False
+
+
+BINARY_SENSORS = (
+    UnitBinarySensor(
+        key="sharing",
+        translation_key="sharing",
+        device_class=BinarySensorDeviceClass.RUNNING,
+        is_on=lambda unit: unit.converter_mode not in (None, "WAIT"),
+    ),
+    UnitBinarySensor(
+        key="exchange_permitted",
+        translation_key="exchange_permitted",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        part=Part.BATTERY,
+        is_on=lambda unit: None if unit.permission is None else unit.permission != "denied",
+    ),
+    UnitBinarySensor(
+        key="alarm",
+        translation_key="alarm",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        part=Part.CONVERTER,
+        is_on=lambda unit: None if unit.alarm is None else unit.alarm != NO_ALARM,
+    ),
+    UnitBinarySensor(
+        key="connectivity",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        is_on=lambda unit: unit.alive and unit.reading_age_s is not None and unit.reading_age_s < 60,
+        always=True,
+    ),
+)
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
+    """Set up the binary sensors."""
+    async_add_unit_entities(
+        entry, async_add_entities, lambda unit: [ApisBinarySensor(hass, entry, unit, each, each.part) for each in BINARY_SENSORS]
+    )
+
+
+class ApisBinarySensor(ApisUnitEntity, BinarySensorEntity):
+    """Something of a unit that is so or is not."""
+
+    entity_description: UnitBinarySensor
+
+    @property
+    @override
+    def available(self) -> bool:
+        known = self.coordinator.last_update_success and self.coordinator.unit(self.unit_id) is not None
+        return known if self.entity_description.always else super().available
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        return self.entity_description.is_on(self.unit)

@@ -1,0 +1,30 @@
+"""The button everyone may press."""
+
+from typing import override
+
+from homeassistant.components.button import ButtonEntity, ButtonEntityDescription
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from apis_core.model.modes import OperationMode
+
+from .coordinator import ApisConfigEntry
+from .entity import ApisEntity, async_do
+from .helpers import async_who
+
+PARALLEL_UPDATES = 1
+STOP_ALL = ButtonEntityDescription(key="stop_all", translation_key="stop_all")
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
+    """Set up the button."""
+    async_add_entities([ApisStopAll(entry, STOP_ALL)])
+
+
+class ApisStopAll(ApisEntity, ButtonEntity):
+    """Ends all deals in order and starts none, until somebody chooses another mode."""
+
+    @override
+    async def async_press(self) -> None:
+        await async_do(self.coordinator.community.set_mode(OperationMode.STOP, None, await async_who(self.hass, self._context)))
+        await self.coordinator.async_refresh()

@@ -1,0 +1,15 @@
+"""What all parts of the integration share."""
+
+import logging
+from typing import Final
+
+DOMAIN: Final = "apis"
+LOGGER = logging.getLogger(__package__)
+
+CONF_KIND: Final = "kind"
+CONF_UNITS: Final = "units"
+KIND_TRIAL: Final = "trial"
+KIND_DAEMON: Final = "daemon"
+
+# Who is named in the ledger when nobody else can be.
+WHO: Final = "Home Assistant"

@@ -1,0 +1,296 @@
+"""What the community and its units show as figures and words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import override
+
+from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
+from homeassistant.const import (
+    EntityCategory,
+    UnitOfElectricCurrent,
+    UnitOfElectricPotential,
+    UnitOfEnergy,
+    UnitOfPower,
+    UnitOfRatio,
+    UnitOfTemperature,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.typing import StateType
+
+from apis_core.model.view import Snapshot, UnitView
+
+from .coordinator import ApisConfigEntry
+from .entity import ApisEntity, ApisUnitEntity, Part, async_add_unit_entities
+
+PARALLEL_UPDATES = 0
+MODES = ["autonomous", "heteronomous", "stop", "manual"]
+CONVERTER_MODES = ["wait", "voltage_reference", "charge", "discharge"]
+ROLES = ["member", "voltage_reference", "grid_master", "grid_master_and_voltage_reference"]
+MEASUREMENT, INCREASING = SensorStateClass.MEASUREMENT, SensorStateClass.TOTAL_INCREASING
+DIAGNOSTIC = EntityCategory.DIAGNOSTIC
+POINTS = "points"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitSensor(SensorEntityDescription):
+    """A figure of a unit. `exists`: whether the unit's device knows it at all."""
+
+    value: Callable[[UnitView], StateType]
+    part: Part = Part.UNIT
+    exists: Callable[[UnitView], bool] = lambda _unit: True
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommunitySensor(SensorEntityDescription):
+    """A figure of the community."""
+
+    value: Callable[[Snapshot], StateType]
+
+
+def _role(unit: UnitView) -> str:
+    return ROLES[2 * unit.is_grid_master + unit.is_voltage_reference]
+
+
+def _total(name: str) -> Callable[[UnitView], StateType]:
+    return lambda unit: unit.totals.get(name)
+
+
+def _energy(key: str, total: str, part: Part = Part.UNIT, *, enabled: bool = True) -> UnitSensor:
+    return UnitSensor(
+        key=key,
+        translation_key=key,
+        device_class=SensorDeviceClass.ENERGY,
+        state_class=INCREASING,
+        native_unit_of_measurement=UnitOfEnergy.WATT_HOUR,
+        suggested_unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
+        suggested_display_precision=2,
+        part=part,
+        value=_total(total),
+        entity_registry_enabled_default=enabled,
+    )
+
+
+def _counter(key: str, total: str) -> UnitSensor:
+    return UnitSensor(
+        key=key,
+        translation_key=key,
+        state_class=INCREASING,
+        entity_category=DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=_total(total),
+    )
+
+
+def _power(key: str, value: Callable[[UnitView], StateType], part: Part = Part.UNIT, *, sometimes: bool = False) -> UnitSensor:
+    return UnitSensor(
+        key=key,
+        translation_key=key,
+        device_class=SensorDeviceClass.POWER,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfPower.WATT,
+        suggested_display_precision=0,
+        part=part,
+        value=value,
+        exists=(lambda unit: value(unit) is not None) if sometimes else (lambda _unit: True),
+    )
+
+
+UNIT_SENSORS = (
+    UnitSensor(key="status", translation_key="status", value=lambda unit: unit.status),
+    UnitSensor(key="mode", translation_key="mode", device_class=SensorDeviceClass.ENUM, options=MODES, value=lambda unit: unit.mode),
+    UnitSensor(key="role", translation_key="role", device_class=SensorDeviceClass.ENUM, options=ROLES, value=_role),
+    UnitSensor(key="active_deals", translation_key="active_deals", state_class=MEASUREMENT, value=lambda unit: unit.active_deals),
+    UnitSensor(
+        key="free_slots",
+        translation_key="free_slots",
+        state_class=MEASUREMENT,
+        entity_category=DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=lambda unit: unit.free_slots,
+    ),
+    _energy("energy_received", "received_wh"),
+    _energy("energy_shared", "shared_wh"),
+    _energy("energy_lost", "loss_wh", enabled=False),
+    UnitSensor(
+        key="points_earned",
+        translation_key="points_earned",
+        native_unit_of_measurement=POINTS,
+        state_class=INCREASING,
+        suggested_display_precision=0,
+        value=_total("points_earned"),
+    ),
+    UnitSensor(
+        key="points_paid",
+        translation_key="points_paid",
+        native_unit_of_measurement=POINTS,
+        state_class=INCREASING,
+        suggested_display_precision=0,
+        value=_total("points_paid"),
+    ),
+    _counter("deals_completed", "completed"),
+    _counter("deals_aborted", "aborted"),
+    _counter("deals_scrammed", "scrammed"),
+    _power("solar_power", lambda unit: unit.solar_w, sometimes=True),
+    _power("load_power", lambda unit: unit.load_w, sometimes=True),
+    UnitSensor(
+        key="last_error",
+        translation_key="last_error",
+        entity_category=DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=lambda unit: unit.last_error[:255] or None,
+    ),
+    UnitSensor(
+        key="converter_mode",
+        translation_key="converter_mode",
+        device_class=SensorDeviceClass.ENUM,
+        options=CONVERTER_MODES,
+        part=Part.CONVERTER,
+        value=lambda unit: None if unit.converter_mode is None else unit.converter_mode.lower(),
+    ),
+    _power("grid_power", lambda unit: unit.grid_power_w, Part.CONVERTER),
+    UnitSensor(
+        key="grid_current",
+        translation_key="grid_current",
+        device_class=SensorDeviceClass.CURRENT,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfElectricCurrent.AMPERE,
+        suggested_display_precision=2,
+        entity_category=DIAGNOSTIC,
+        part=Part.CONVERTER,
+        value=lambda unit: unit.grid_current_a,
+    ),
+    UnitSensor(
+        key="grid_voltage",
+        translation_key="grid_voltage",
+        device_class=SensorDeviceClass.VOLTAGE,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfElectricPotential.VOLT,
+        suggested_display_precision=0,
+        entity_category=DIAGNOSTIC,
+        part=Part.CONVERTER,
+        value=lambda unit: unit.grid_voltage_v,
+    ),
+    UnitSensor(
+        key="converter_temperature",
+        device_class=SensorDeviceClass.TEMPERATURE,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfTemperature.CELSIUS,
+        suggested_display_precision=0,
+        entity_category=DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        part=Part.CONVERTER,
+        value=lambda unit: unit.temperature_c,
+    ),
+    UnitSensor(
+        key="state_of_charge",
+        device_class=SensorDeviceClass.BATTERY,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfRatio.PERCENTAGE,
+        suggested_display_precision=0,
+        part=Part.BATTERY,
+        value=lambda unit: unit.state_of_charge_pct,
+    ),
+    UnitSensor(
+        key="stored_energy",
+        translation_key="stored_energy",
+        device_class=SensorDeviceClass.ENERGY_STORAGE,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfEnergy.WATT_HOUR,
+        suggested_unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
+        suggested_display_precision=2,
+        part=Part.BATTERY,
+        value=lambda unit: unit.remaining_wh,
+    ),
+    _power("battery_power", lambda unit: unit.battery_power_w, Part.BATTERY),
+    UnitSensor(
+        key="battery_voltage",
+        device_class=SensorDeviceClass.VOLTAGE,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfElectricPotential.VOLT,
+        suggested_display_precision=1,
+        entity_category=DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        part=Part.BATTERY,
+        value=lambda unit: unit.battery_voltage_v,
+    ),
+    UnitSensor(
+        key="battery_current",
+        device_class=SensorDeviceClass.CURRENT,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfElectricCurrent.AMPERE,
+        suggested_display_precision=1,
+        entity_category=DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        part=Part.BATTERY,
+        value=lambda unit: unit.battery_current_a,
+    ),
+    _energy("battery_charged", "charged_wh", Part.BATTERY),
+    _energy("battery_discharged", "discharged_wh", Part.BATTERY),
+)
+
+COMMUNITY_SENSORS = (
+    CommunitySensor(key="grid_master", translation_key="grid_master", value=lambda snapshot: snapshot.grid_master),
+    CommunitySensor(
+        key="active_deals",
+        translation_key="active_deals",
+        state_class=MEASUREMENT,
+        value=lambda snapshot: len(snapshot.deals),
+    ),
+    CommunitySensor(
+        key="members",
+        translation_key="members",
+        state_class=MEASUREMENT,
+        entity_category=DIAGNOSTIC,
+        value=lambda snapshot: sum(unit.alive for unit in snapshot.units),
+    ),
+    CommunitySensor(
+        key="energy_shared",
+        translation_key="energy_shared",
+        device_class=SensorDeviceClass.ENERGY,
+        state_class=INCREASING,
+        native_unit_of_measurement=UnitOfEnergy.WATT_HOUR,
+        suggested_unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
+        suggested_display_precision=2,
+        value=lambda snapshot: sum(unit.totals.get("shared_wh", 0.0) for unit in snapshot.units),
+    ),
+    CommunitySensor(
+        key="acceleration",
+        translation_key="acceleration",
+        entity_category=DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=lambda snapshot: snapshot.acceleration,
+    ),
+)
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
+    """Set up the sensors."""
+    async_add_entities(ApisCommunitySensor(entry, description) for description in COMMUNITY_SENSORS)
+    async_add_unit_entities(
+        entry,
+        async_add_entities,
+        lambda unit: [ApisUnitSensor(hass, entry, unit, each, each.part) for each in UNIT_SENSORS if each.exists(unit)],
+    )
+
+
+class ApisCommunitySensor(ApisEntity, SensorEntity):
+    """A figure of the community."""
+
+    entity_description: CommunitySensor
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        return self.entity_description.value(self.coordinator.data)
+
+
+class ApisUnitSensor(ApisUnitEntity, SensorEntity):
+    """A figure of a unit."""
+
+    entity_description: UnitSensor
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        return self.entity_description.value(self.unit)

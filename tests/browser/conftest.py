@@ -1,0 +1,30 @@
+"""A browser for the tests here."""
+
+import os
+from pathlib import Path
+import shutil
+import subprocess
+
+import pytest
+
+from tests.test_processes import ROOT
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def browser() -> dict[str, str]:
+    """An environment in which the scripts here find a browser; brought into .tools/browser when it is not there."""
+    folder = ROOT / ".tools/browser"
+    wanted = (HERE / "package.json").read_text()
+    installed = folder / "package.json"
+    if not installed.is_file() or installed.read_text() != wanted:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HERE / "package.json", folder / "wanted.json")
+        installed.write_text(wanted)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        if result.returncode:
+            installed.unlink()
+            raise AssertionError(result.stderr)
+    return {**os.environ, "BROWSER_MODULES": str(folder)}

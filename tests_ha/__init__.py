@@ -1,0 +1,1 @@
+"""The integration in a Home Assistant that tests make for themselves."""

@@ -1,0 +1,116 @@
+"""The actions: what they ask of the community, what they answer, and what they refuse."""
+
+from dataclasses import replace
+from typing import Any
+
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import ServiceValidationError, Unauthorized
+from homeassistant.helpers import device_registry as dr
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+
+from apis_core.model.errors import CommandRefusedError
+from apis_core.model.modes import CommandKind, OperationMode
+from apis_core.presets import community_scenario
+
+from .conftest import NOW, FakeCommunity, a_deal
+
+
+@pytest.fixture
+def device(hass: HomeAssistant, loaded: MockConfigEntry) -> dict[str, str]:
+    """Device ids by unit; `street` is the community's."""
+    registry = dr.async_get(hass)
+    names = {"street": "", "E001": "_E001", "E002": "_E002"}
+    found = {}
+    for name, suffix in names.items():
+        entry = registry.async_get_device_by_identifier(("apis", f"{loaded.entry_id}{suffix}"), loaded.entry_id)
+        assert entry is not None
+        found[name] = entry.id
+    return found
+
+
+async def call(hass: HomeAssistant, action: str, *, answer: bool = True, context: Context | None = None, **data: Any) -> Any:
+    return await hass.services.async_call("apis", action, data, blocking=True, return_response=answer, context=context)
+
+
+async def test_actions_are_there_before_any_entry(hass: HomeAssistant) -> None:
+    from homeassistant.setup import async_setup_component
+
+    assert await async_setup_component(hass, "apis", {})
+    assert len(hass.services.async_services_for_domain("apis")) == 9
+    with pytest.raises(ServiceValidationError):
+        await call(hass, "get_deals")
+
+
+async def test_scenarios(hass: HomeAssistant, community: FakeCommunity, device: dict[str, str]) -> None:
+    got = await call(hass, "get_scenario", device_id=device["E001"])
+    assert got["unit"] == "E001"
+    await call(hass, "set_scenario", answer=False, device_id=device["E001"], scenario=got["scenario"])
+    assert community.asked[-1][:3] == ("set_scenario", "E001", community_scenario())
+    assert (await call(hass, "preview_scenario", device_id=device["E001"]))["now"] == {"status": "excess"}
+    await call(hass, "preview_scenario", device_id=device["E001"], scenario=got["scenario"])
+    assert community.asked[-1] == ("preview_scenario", "E001", community_scenario())
+    with pytest.raises(ServiceValidationError, match="cannot be used"):
+        await call(hass, "set_scenario", answer=False, device_id=device["E001"], scenario={"25:00": {}})
+
+
+async def test_deals(hass: HomeAssistant, community: FakeCommunity, device: dict[str, str]) -> None:
+    made = await call(
+        hass, "create_deal", device_id=device["E001"], partner_device_id=device["E002"], amount_wh=50, current_a=2, point_per_wh=8
+    )
+    assert (made["deal_id"], made["from"], made["to"], made["amount_wh"], made["state"]) == ("new", "E001", "E002", 50, "created")
+    assert community.asked[-1][:4] == ("create_deal", "E001", "E002", 50)
+    await call(hass, "stop_deal", answer=False, deal_id="new")
+    assert community.asked[-1][:2] == ("stop_deal", "new")
+    done = replace(a_deal("done"), activate_time=NOW, start_time=NOW, deactivate_time=NOW, cumulate_amount_wh=100.0)
+    failed = replace(done, deal_id="failed", abort_time=NOW, abort_reason="cut", cumulate_amount_wh=3.0)
+    community.past = (done, failed, a_deal("new"))
+    listed = await call(hass, "get_deals", from_time="2026-11-01 00:00:00")
+    assert [(deal["deal_id"], deal["state"]) for deal in listed["deals"]] == [
+        ("done", "completed"),
+        ("failed", "aborted"),
+        ("new", "created"),
+    ]
+    for state, name in (("running", "new"), ("completed", "done"), ("aborted", "failed")):
+        found = await call(hass, "get_deals", device_id=device["E001"], state=state)
+        assert [deal["deal_id"] for deal in found["deals"]] == [name]
+    assert (await call(hass, "get_statement", device_id=device["E001"]))["lines"] == [{"month": "2026-11", "partner": "E002", "deals": 3}]
+    community.error = CommandRefusedError("E001 has no free slot")
+    with pytest.raises(ServiceValidationError, match="no free slot"):
+        await call(hass, "create_deal", device_id=device["E001"], partner_device_id=device["E002"], amount_wh=50)
+
+
+async def test_modes_and_a_converter_by_hand(
+    hass: HomeAssistant, community: FakeCommunity, device: dict[str, str], hass_read_only_user: MockUser
+) -> None:
+    await call(hass, "set_mode", answer=False, mode="stop", device_id=device["E001"])
+    assert community.asked[-1][1:3] == (OperationMode.STOP, "E001")
+    await call(hass, "set_mode", answer=False, mode="follow", device_id=device["E001"])
+    assert community.asked[-1][1:3] == (None, "E001")
+    await call(hass, "set_mode", answer=False, mode="manual")
+    assert community.asked[-1][1:3] == (OperationMode.MANUAL, None)
+    with pytest.raises(ServiceValidationError, match="Only a unit can follow"):
+        await call(hass, "set_mode", answer=False, mode="follow")
+    resident = Context(user_id=hass_read_only_user.id)
+    with pytest.raises(Unauthorized):
+        await call(hass, "set_mode", answer=False, mode="manual", context=resident)
+    with pytest.raises(Unauthorized):
+        await call(hass, "control_converter", answer=False, mode="wait", device_id=device["E001"], context=resident)
+    await call(hass, "control_converter", answer=False, mode="charge", device_id=device["E001"], current_a=1.5)
+    command = community.asked[-1][2]
+    assert (command.kind, command.grid_current_a) == (CommandKind.CHARGE, 1.5)
+    with pytest.raises(ServiceValidationError, match="a current is needed"):
+        await call(hass, "control_converter", answer=False, mode="charge", device_id=device["E001"])
+
+
+async def test_what_is_no_unit_is_refused(hass: HomeAssistant, community: FakeCommunity, device: dict[str, str]) -> None:
+    with pytest.raises(ServiceValidationError, match="no unit"):
+        await call(hass, "get_scenario", device_id=device["street"])
+    second = MockConfigEntry(domain="apis", title="Other", data={"kind": "daemon", "url": "http://127.0.0.1:1"})
+    second.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(second.entry_id)
+    await hass.async_block_till_done()
+    other = dr.async_get(hass).async_get_device_by_identifier(("apis", f"{second.entry_id}_E002"), second.entry_id)
+    assert other is not None
+    with pytest.raises(ServiceValidationError, match="different communities"):
+        await call(hass, "create_deal", device_id=device["E001"], partner_device_id=other.id, amount_wh=50)

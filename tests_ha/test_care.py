@@ -1,0 +1,77 @@
+"""Diagnostics, system health and repairs."""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
+from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from apis_core.model.modes import OperationMode
+
+from .conftest import FakeCommunity
+
+
+async def test_diagnostics_help_and_tell_nothing_private(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    found: dict[str, Any] = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
+    assert found["snapshot"]["gridMaster"] == "E001"
+    assert found["scenarios"].keys() == {"E001", "E002"}
+    assert found["policy"]["memberUnitIds"] == ["E001", "E002"]
+    assert {unit["name"] for unit in found["snapshot"]["units"]} == {"**REDACTED**"}
+    assert found["entry"]["title"] == "**REDACTED**"
+
+
+async def test_system_health(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    assert await async_setup_component(hass, "system_health", {})
+    await hass.async_block_till_done()
+    assert await get_system_health_info(hass, "apis") == {"communities": 1, "units": "2 / 2", "active_deals": 0}
+
+
+async def test_a_unit_that_does_not_answer_is_a_problem_until_it_does(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    registry, well = ir.async_get(hass), community.now
+    issue_id = f"unit_unreachable_{loaded.entry_id}_E001"
+    community.now = replace(well, units=(replace(well.units[0], alive=False), well.units[1]))
+    for _ in range(2):
+        await loaded.runtime_data.coordinator.async_refresh()
+    issue = registry.async_get_issue("apis", issue_id)
+    assert issue is not None
+    assert not issue.is_fixable
+    community.now = well
+    await loaded.runtime_data.coordinator.async_refresh()
+    assert registry.async_get_issue("apis", issue_id) is None
+
+
+async def test_an_emergency_stop_is_released_by_its_repair(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    assert await async_setup_component(hass, "repairs", {})
+    community.now = replace(community.now, mode="stop", alert="leak of 0.4 A")
+    await loaded.runtime_data.coordinator.async_refresh()
+    issue_id = f"stopped_{loaded.entry_id}"
+    issue = ir.async_get(hass).async_get_issue("apis", issue_id)
+    assert issue is not None
+    assert issue.translation_placeholders == {"community": "Street", "reason": "leak of 0.4 A"}
+    client = await hass_client()
+    begun = await client.post("/api/repairs/issues/fix", json={"handler": "apis", "issue_id": issue_id})
+    assert begun.status == HTTPStatus.OK
+    flow = await begun.json()
+    done = await (await client.post(f"/api/repairs/issues/fix/{flow['flow_id']}", json={})).json()
+    assert done["type"] == "create_entry"
+    assert community.asked[-1][:3] == ("set_mode", OperationMode.AUTONOMOUS, None)
+    await hass.async_block_till_done()
+    assert ir.async_get(hass).async_get_issue("apis", issue_id) is None
+
+
+async def test_problems_go_with_the_entry(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    community.now = replace(community.now, alert="leak")
+    await loaded.runtime_data.coordinator.async_refresh()
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    assert ir.async_get(hass).async_get_issue("apis", f"stopped_{loaded.entry_id}") is None

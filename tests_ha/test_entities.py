@@ -1,0 +1,135 @@
+"""What is shown, and what pressing it does."""
+
+import asyncio
+from dataclasses import replace
+from unittest.mock import patch
+
+from homeassistant.const import Platform
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
+from homeassistant.helpers import entity_registry as er
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, snapshot_platform
+from syrupy.assertion import SnapshotAssertion
+
+from apis_core.model.errors import ClusterError, CommandRefusedError
+from apis_core.model.modes import OperationMode
+from apis_core.model.view import Event
+
+from .conftest import NOW, FakeCommunity, a_deal
+
+
+@pytest.mark.parametrize(
+    "platform", [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
+)
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_every_entity_is_as_it_was(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    community: FakeCommunity,
+    entity_registry: er.EntityRegistry,
+    snapshot: SnapshotAssertion,
+    platform: Platform,
+) -> None:
+    with patch("custom_components.apis.PLATFORMS", [platform]):
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done()
+        await snapshot_platform(hass, entity_registry, snapshot, entry.entry_id)
+
+
+async def press(hass: HomeAssistant, domain: str, action: str, entity_id: str, context: Context | None = None, **data: str) -> None:
+    await hass.services.async_call(domain, action, {"entity_id": entity_id, **data}, blocking=True, context=context)
+
+
+async def test_the_communitys_mode(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    await press(hass, "select", "select_option", "select.street_mode", option="heteronomous")
+    assert community.asked == [("set_mode", OperationMode.HETERONOMOUS, None, "Home Assistant")]
+    assert hass.states.get("select.street_mode").state == "heteronomous"
+
+
+async def test_manual_and_resuming_are_an_administrators(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity, hass_read_only_user: MockUser, hass_admin_user: MockUser
+) -> None:
+    resident, admin = Context(user_id=hass_read_only_user.id), Context(user_id=hass_admin_user.id)
+    hass_read_only_user.mock_policy({"entities": {"all": True}})
+    with pytest.raises(Unauthorized):
+        await press(hass, "select", "select_option", "select.street_mode", resident, option="manual")
+    community.now = replace(community.now, mode="stop", alert="leak")
+    await loaded.runtime_data.coordinator.async_refresh()
+    with pytest.raises(Unauthorized):
+        await press(hass, "select", "select_option", "select.street_mode", resident, option="autonomous")
+    # Stopping is everyone's.
+    await press(hass, "select", "select_option", "select.street_mode", resident, option="stop")
+    await press(hass, "button", "press", "button.street_stop_all", resident)
+    await press(hass, "select", "select_option", "select.street_mode", admin, option="autonomous")
+    assert [asked[1] for asked in community.asked] == ["stop", "stop", "autonomous"]
+    assert community.asked[-1][-1].endswith("(Home Assistant)")
+
+
+async def test_a_unit_takes_part_or_not_and_both_controls_say_the_same(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    await press(hass, "switch", "turn_off", "switch.house_1_take_part_in_sharing")
+    assert community.asked[-1][1:3] == (OperationMode.HETERONOMOUS, "E001")
+    assert hass.states.get("select.house_1_own_mode").state == "heteronomous"
+    await press(hass, "select", "select_option", "select.house_1_own_mode", option="follow")
+    assert community.asked[-1][1:3] == (None, "E001")
+    assert hass.states.get("switch.house_1_take_part_in_sharing").state == "on"
+    await press(hass, "switch", "turn_on", "switch.house_1_take_part_in_sharing")
+    await press(hass, "select", "select_option", "select.house_1_own_mode", option="stop")
+    assert hass.states.get("switch.house_1_take_part_in_sharing").state == "off"
+
+
+async def test_refusals_and_failures_are_told_apart(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    community.error = CommandRefusedError("deals are running")
+    with pytest.raises(ServiceValidationError, match="deals are running"):
+        await press(hass, "button", "press", "button.street_stop_all")
+    community.error = ClusterError("nobody is there")
+    with pytest.raises(HomeAssistantError, match="nobody is there"):
+        await press(hass, "button", "press", "button.street_stop_all")
+
+
+async def test_the_life_of_a_deal_in_events(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    deal = a_deal()
+    done = replace(
+        deal,
+        activate_time=NOW,
+        ramp_up_time=NOW,
+        warm_up_time=NOW,
+        start_time=NOW,
+        stop_time=NOW,
+        deactivate_time=NOW,
+        cumulate_amount_wh=100.2,
+    )
+    failed = replace(done, cumulate_amount_wh=20.0, abort_time=NOW, abort_reason="E002 does not answer")
+
+    async def told(kind: str, state: str, of: object) -> None:
+        community.events.put_nowait(Event(kind, NOW, "", "E001", {"state": state, "deal": of.to_json()}))
+        await asyncio.sleep(0)
+        await hass.async_block_till_done()
+
+    for state, of, expected in (("created", deal, "created"), ("started", done, "started"), ("ended", done, "completed")):
+        await told("deal", state, of)
+        for entity_id in ("event.street_deal", "event.house_1_deal", "event.house_2_deal"):
+            assert hass.states.get(entity_id).attributes["event_type"] == expected
+    giving, receiving = hass.states.get("event.house_1_deal").attributes, hass.states.get("event.house_2_deal").attributes
+    assert (giving["direction"], giving["partner"], giving["exchanged_wh"]) == ("giving", "E002", 100.2)
+    assert (receiving["direction"], receiving["partner"], receiving["amount_wh"]) == ("receiving", "E001", 100)
+    before = hass.states.get("event.street_deal").state
+    await told("deal", "ramped_up", done)
+    await told("deal", "created", a_deal("d2", "E003", "E004"))
+    assert hass.states.get("event.house_1_deal").attributes["event_type"] == "completed"
+    assert hass.states.get("event.street_deal").state >= before
+    await told("deal", "ended", failed)
+    assert hass.states.get("event.house_1_deal").attributes["reason"] == "E002 does not answer"
+
+
+async def test_what_does_not_answer_is_unavailable_and_says_so(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    units = (replace(community.now.units[0], alive=False), community.now.units[1])
+    community.now = replace(community.now, units=units)
+    await loaded.runtime_data.coordinator.async_refresh()
+    assert hass.states.get("sensor.house_1_battery_battery").state == "unavailable"
+    assert hass.states.get("binary_sensor.house_1_connectivity").state == "off"
+    assert hass.states.get("binary_sensor.house_2_connectivity").state == "on"
