@@ -25,6 +25,8 @@ from .rules.statement import Totals, of_deal
 from .unit.board import ISOLATED, LEASE, Board
 
 EVENTS_KEPT = 1000
+# Read once: it stands in a file.
+VERSION = version("apis-interchange")
 SUBSCRIBER_QUEUE = 1000
 
 
@@ -235,7 +237,7 @@ class LocalCommunity:
             alert=str(alert.get("reason")) if alert is not None else None,
             guard=self.guard,
             acceleration=1.0 / self.clock.to_wall(1.0),
-            version=version("apis-interchange"),
+            version=VERSION,
             dropped=dict(sum((Counter(node.cluster.dropped) for node in self.nodes.values()), Counter())),
         )
 

@@ -54,7 +54,7 @@ async def test_losing_it_and_finding_it_again_is_said_once(
     assert sum("Error fetching apis data" in record.getMessage() for record in caplog.records) == 1
     community.error = None
     await look_again(hass, freezer)
-    assert hass.states.get("sensor.street_grid_master").state == "E001"
+    assert hass.states.get("sensor.street_grid_master").state == "House 1"
 
 
 async def test_units_come_and_go(
@@ -97,7 +97,7 @@ async def test_what_happens_is_shown_at_once(hass: HomeAssistant, loaded: MockCo
     for _ in range(5):
         await asyncio.sleep(0.2)
         await hass.async_block_till_done()
-    assert hass.states.get("sensor.street_grid_master").state == "E002"
+    assert hass.states.get("sensor.street_grid_master").state == "House 2"
 
 
 async def test_home_assistants_end_ends_the_community_in_order(
@@ -120,7 +120,7 @@ async def test_a_stream_that_breaks_is_taken_up_again(hass: HomeAssistant, loade
         for _ in range(5):
             await asyncio.sleep(0.2)
             await hass.async_block_till_done()
-    assert hass.states.get("sensor.street_grid_master").state == "E002"
+    assert hass.states.get("sensor.street_grid_master").state == "House 2"
 
 
 async def test_what_cannot_be_opened_is_tried_again(hass: HomeAssistant, entry: MockConfigEntry) -> None:

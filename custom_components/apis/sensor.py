@@ -230,7 +230,11 @@ UNIT_SENSORS = (
 )
 
 COMMUNITY_SENSORS = (
-    CommunitySensor(key="grid_master", translation_key="grid_master", value=lambda snapshot: snapshot.grid_master),
+    CommunitySensor(
+        key="grid_master",
+        translation_key="grid_master",
+        value=lambda snapshot: next((unit.name for unit in snapshot.units if unit.unit_id == snapshot.grid_master), snapshot.grid_master),
+    ),
     CommunitySensor(
         key="active_deals",
         translation_key="active_deals",

@@ -37,9 +37,9 @@ class HomeAssistant:
     async def post(self, path: str, body: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.tokens['access_token']}"} if self.tokens else {}
         async with self.session.post(self.url + path, json=body, headers=headers) as response:
-            answer = await response.json()
+            answer = await response.text()
             assert response.status < 400, f"{path}: {response.status} {answer}"
-            return answer
+            return json.loads(answer)
 
     async def onboard(self) -> None:
         """Make the first user, and log in as them."""
@@ -72,6 +72,11 @@ class HomeAssistant:
         assert answer["success"], answer
         return answer["result"]
 
+    async def hang_up(self) -> None:
+        """End the websocket, if there is one."""
+        if self._socket is not None:
+            await self._socket.close()
+
     async def act(self, action: str, *, answer: bool = False, target: str = "", **data: Any) -> Any:
         """An action, and its answer."""
         domain, _, name = action.partition(".")
@@ -97,13 +102,13 @@ class HomeAssistant:
 
 
 @contextlib.asynccontextmanager
-async def home_assistant(folder: Path) -> AsyncIterator[HomeAssistant]:
-    """A fresh Home Assistant with the integration, its first user made."""
+async def home_assistant(folder: Path, **environment: str) -> AsyncIterator[HomeAssistant]:
+    """A fresh Home Assistant with the integration, its first user made. `environment`: what the start script reads of it."""
     port = a_port()
     with (folder / "hass.out").open("wb") as out:
         process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for below
             [str(ROOT / "scripts/home-assistant"), str(port), str(folder / "config")], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
-            start_new_session=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            start_new_session=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         )  # fmt: skip
     try:
         async with aiohttp.ClientSession() as session:
@@ -118,9 +123,10 @@ async def home_assistant(folder: Path) -> AsyncIterator[HomeAssistant]:
                 assert time.monotonic() < end_s, home.log
                 await asyncio.sleep(0.3)
             await home.onboard()
-            yield home
-            if home._socket is not None:
-                await home._socket.close()
+            try:
+                yield home
+            finally:
+                await home.hang_up()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)

@@ -1,0 +1,131 @@
+"""The blueprints, each imported and run."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+import shutil
+from typing import Any
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.components.automation.config import AUTOMATION_BLUEPRINT_SCHEMA
+from homeassistant.components.blueprint.models import Blueprint
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from homeassistant.util.yaml import load_yaml_dict
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed, async_mock_service
+
+from apis_core.model.modes import OperationMode
+from apis_core.model.view import Event
+from apis_core.presets import community_scenario
+
+from .conftest import NOW, FakeCommunity, a_deal
+
+FOLDER = Path(__file__).parents[1] / "blueprints/automation/apis"
+NORMAL = community_scenario().to_json()
+
+
+@pytest.fixture
+def hass_config_dir(hass_tmp_config_dir: str) -> str:
+    """A folder of its own: blueprints are copied into it."""
+    return hass_tmp_config_dir
+
+
+async def automate(hass: HomeAssistant, name: str, **inputs: Any) -> None:
+    target = Path(hass.config.path("blueprints/automation/apis"))
+    shutil.copytree(FOLDER, target, dirs_exist_ok=True)
+    config = {"use_blueprint": {"path": f"apis/{name}.yaml", "input": inputs}}
+    assert await async_setup_component(hass, "automation", {"automation": config})
+    await hass.async_block_till_done()
+    assert hass.states.async_entity_ids("automation")
+
+
+def unit(hass: HomeAssistant, entry: MockConfigEntry) -> str:
+    device = dr.async_get(hass).async_get_device_by_identifier(("apis", f"{entry.entry_id}_E001"), entry.entry_id)
+    assert device is not None
+    return device.id
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_blueprint_is_well_formed_and_says_where_it_comes_from(path: Path) -> None:
+    blueprint = Blueprint(load_yaml_dict(str(path)), expected_domain="automation", path=path.name, schema=AUTOMATION_BLUEPRINT_SCHEMA)
+    assert blueprint.validate() is None
+    assert blueprint.metadata["source_url"].endswith(f"blueprints/automation/apis/{path.name}")
+    assert all(each["description"] for each in blueprint.inputs.values())
+
+
+async def test_deals_are_told_and_the_message_stops_sharing(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    sent = async_mock_service(hass, "notify", "phone")
+    await automate(
+        hass,
+        "notify_on_deal",
+        deal_event="event.house_1_deal",
+        take_part="switch.house_1_take_part_in_sharing",
+        notify_action="notify.phone",
+        steps=["started", "aborted"],
+    )
+    started = replace(a_deal(), activate_time=NOW, start_time=NOW)
+    failed = replace(started, deactivate_time=NOW, abort_time=NOW, abort_reason="E002 does not answer", cumulate_amount_wh=20.0)
+    for state, deal in (("created", a_deal()), ("started", started), ("ended", failed)):
+        community.events.put_nowait(Event("deal", NOW, "", "E001", {"state": state, "deal": deal.to_json()}))
+        await hass.async_block_till_done()
+    assert [call.data["title"] for call in sent] == ["Deal started", "Deal aborted"]
+    assert sent[1].data["message"] == "E001 to E002: 20.0 of 100 Wh (E002 does not answer)"
+    hass.bus.async_fire("mobile_app_notification_action", {"action": sent[0].data["data"]["actions"][0]["action"]})
+    await hass.async_block_till_done()
+    assert community.asked[-1][:3] == ("set_mode", OperationMode.HETERONOMOUS, "E001")
+
+
+async def test_a_storm_is_prepared_for_and_forgotten(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    hass.states.async_set("binary_sensor.warning", "off")
+    await automate(
+        hass, "storm_reserve", unit=unit(hass, loaded), warning="binary_sensor.warning", ask_below_wh=4300, price=15, normal_scenario=NORMAL
+    )
+    hass.states.async_set("binary_sensor.warning", "on")
+    await hass.async_block_till_done()
+    kind, unit_id, scenario, _ = community.asked[-1]
+    assert (kind, unit_id) == ("set_scenario", "E001")
+    (wanted,) = scenario.to_json()["00:00:00-24:00:00"]["request"].values()
+    assert wanted["charge"]["limitWh"] == 4300
+    hass.states.async_set("binary_sensor.warning", "off")
+    await hass.async_block_till_done()
+    assert community.asked[-1][2] == community_scenario()
+
+
+async def test_who_is_away_gives(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    hass.states.async_set("person.resident", "home")
+    await automate(hass, "away_mode", unit=unit(hass, loaded), people="person.resident", keep_wh=1500, price=8, normal_scenario=NORMAL)
+    hass.states.async_set("person.resident", "not_home")
+    await hass.async_block_till_done()
+    request = community.asked[-1][2].to_json()["00:00:00-24:00:00"]["request"]
+    assert request == {"excess": {"discharge": {"limitWh": 1500, "pointPerWh": 8.0}}}
+    hass.states.async_set("person.resident", "home")
+    await hass.async_block_till_done()
+    assert community.asked[-1][2] == community_scenario()
+
+
+async def test_a_soft_stop_comes_once_and_goes_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity, freezer: FrozenDateTimeFactory
+) -> None:
+    await hass.config.async_set_time_zone("UTC")
+    freezer.move_to("2026-11-21 21:59:00+00:00")
+    await automate(hass, "soft_stop", take_part="switch.house_1_take_part_in_sharing", stop_at="22:00:00", resume_at="06:00:00")
+    switch = "switch.house_1_take_part_in_sharing"
+
+    async def at(minutes: float) -> str:
+        freezer.tick(timedelta(minutes=minutes))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await hass.async_block_till_done()
+        return hass.states.get(switch).state
+
+    assert await at(1.1) == "off"
+    # Somebody resumes: the stop does not come again before the next evening.
+    await hass.services.async_call("switch", "turn_on", {"entity_id": switch}, blocking=True)
+    assert await at(60) == "on"
+    asked = len(community.asked)
+    assert await at(8 * 60) == "on"
+    assert [each[1:3] for each in community.asked[asked:]] == [(None, "E001")]
+    assert await at(15 * 60) == "off"
+    await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
