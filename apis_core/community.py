@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from .model.converter import Reading
 from .model.deal import FAULTS, Deal
-from .model.errors import ApisError, CommandRefusedError, ErrorReport
+from .model.errors import ApisError, CommandRefusedError, ConfigError, ErrorReport
 from .model.modes import Command, OperationMode
 from .model.negotiation import Decline
 from .model.policy import Policy
@@ -18,7 +18,8 @@ from .model.scenario import Scenario
 from .model.view import Event, Snapshot, UnitView
 from .node import Node
 from .ports import Clock, Json
-from .rules import demand, preview, statement
+from .presets import PRESETS, community_scenario, preset_of
+from .rules import demand, edges, preview, statement
 from .rules.lifecycle import DealState, state as state_of
 from .rules.slots import promised_wh
 from .rules.statement import Totals, of_deal
@@ -85,6 +86,15 @@ class Community(Protocol):
 
     async def scenario(self, unit_id: str) -> Scenario:
         """What a unit wants at each time of the day. Raises CommandRefusedError."""
+
+    async def scenario_versions(self, unit_id: str) -> tuple[Json, ...]:
+        """Who has given a unit which scenario, and when, oldest first: `time`, `who`, `scenario`. Raises CommandRefusedError."""
+
+    async def set_preset(self, unit_id: str, preset: str, who: str) -> None:
+        """Let a unit live by one of the shipped scenarios. Raises CommandRefusedError."""
+
+    async def move_edges(self, unit_id: str, *, request_below_pct: float | None, offer_above_pct: float | None, who: str) -> None:
+        """Ask below, or offer above, another state of charge; None leaves an edge where it is. Raises CommandRefusedError."""
 
     async def preview_scenario(self, unit_id: str, scenario: Scenario | None = None) -> Json:
         """What a unit would ask for and accept now, and at each hour of today with the charge it has; with its own scenario
@@ -340,6 +350,32 @@ class LocalCommunity:
         """See Community."""
         return self._node(unit_id).settings.scenario
 
+    async def scenario_versions(self, unit_id: str) -> tuple[Json, ...]:
+        """See Community."""
+        return await self._node(unit_id).ledger.scenarios()
+
+    async def set_preset(self, unit_id: str, preset: str, who: str) -> None:
+        """See Community."""
+        node = self._node(unit_id)
+        if preset not in PRESETS:
+            raise CommandRefusedError(f"preset: found {preset}, expected one of {', '.join(PRESETS)}")
+        await node.set_scenario(community_scenario(node.settings.hardware.battery_nominal_capacity_wh, preset), who)
+
+    async def move_edges(self, unit_id: str, *, request_below_pct: float | None, offer_above_pct: float | None, who: str) -> None:
+        """See Community."""
+        node = self._node(unit_id)
+        wh_per_pct = node.settings.hardware.battery_nominal_capacity_wh / 100
+        present = edges.edges(node.settings.scenario)
+        if present is None:
+            raise CommandRefusedError(f"{unit_id}: this scenario cannot be said in two figures, edit it as a whole")
+        request_wh = present.request_wh if request_below_pct is None else request_below_pct * wh_per_pct
+        offer_wh = present.offer_wh if offer_above_pct is None else offer_above_pct * wh_per_pct
+        wanted = edges.moved(node.settings.scenario, edges.Edges(request_wh, offer_wh))
+        try:
+            await node.set_scenario(wanted, who)
+        except ConfigError as error:
+            raise CommandRefusedError(str(error)) from error
+
     async def preview_scenario(self, unit_id: str, scenario: Scenario | None = None) -> Json:
         """See Community."""
         node = self._node(unit_id)
@@ -398,6 +434,7 @@ class LocalCommunity:
         mode = reading.converter.mode if reading is not None else None
         capacity_wh = node.settings.hardware.battery_nominal_capacity_wh
         own = [deal for deal in self._board.own_deals(node.unit_id) if not deal.is_ended]
+        found = edges.edges(node.settings.scenario)
         return UnitView(
             unit_id=node.unit_id,
             name=node.settings.unit_name or node.unit_id,
@@ -426,6 +463,9 @@ class LocalCommunity:
             serial_number=node.settings.serial_number,
             driver=node.capabilities.name,
             is_simulated=node.capabilities.simulated,
+            preset=preset_of(node.settings.scenario, capacity_wh),
+            request_below_pct=None if found is None else round(100 * found.request_wh / capacity_wh, 2),
+            offer_above_pct=None if found is None else round(100 * found.offer_wh / capacity_wh, 2),
             totals=sum((of_deal(node.unit_id, deal) for deal in own), self._ended_totals.get(node.unit_id, Totals())).to_json(),
             is_grid_master=alive and node.role.is_held,
             is_voltage_reference=mode is not None and mode.name == "VOLTAGE_REFERENCE",

@@ -323,6 +323,9 @@ class Ledger(Protocol):
     async def record_scenario(self, scenario: Json, who: str, time: datetime) -> None:
         """A new version of the unit's scenario."""
 
+    async def scenarios(self) -> tuple[Json, ...]:
+        """The versions of the unit's scenario, oldest first: `time` (ISO, UTC), `who`, `scenario`."""
+
     async def deals(self, start: datetime | None = None, end: datetime | None = None) -> tuple[Deal, ...]:
         """The unit's deals created within a span, oldest first."""
 

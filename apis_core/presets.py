@@ -1,6 +1,7 @@
 """An emulated community's policy, hardware and scenario: what `apis demo` and `apis simulate` begin with."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from .model.hardware import Hardware, Range
@@ -100,8 +101,39 @@ def community_hardware(battery_wh: float = 4800.0) -> Hardware:
     )
 
 
-def community_scenario(battery_wh: float = 4800.0) -> Scenario:
-    """Give above 80 % of the battery, ask below 40 %, help in between; the same all day."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A preset in figures, as shares of the battery: below `ask` the unit asks, above `offer` it offers, up to `middle` it helps.
+
+    The prices are points for a watt-hour: what it pays when it asks, and what it wants when it gives.
+    """
+
+    ask: float
+    middle: float
+    offer: float
+    pays: float = 12.0
+    wants: float = 10.0
+
+
+# What a person chooses by name. Balanced is what a community begins with.
+PRESETS = {
+    "balanced": Terms(0.40, 0.60, 0.80),
+    "reserve": Terms(0.65, 0.80, 0.92, pays=13.0, wants=13.0),
+    "generous": Terms(0.25, 0.40, 0.55, pays=10.0, wants=8.0),
+    "self_use": Terms(0.20, 0.85, 0.95, pays=9.0, wants=14.0),
+    "storm": Terms(0.90, 0.95, 0.98, pays=20.0, wants=25.0),
+}
+
+
+@cache
+def community_scenario(battery_wh: float = 4800.0, preset: str = "balanced") -> Scenario:
+    """A preset for a battery: give above its upper edge, ask below its lower one, help in between; the same all day.
+
+    Raises:
+        KeyError: for a preset that there is none of.
+
+    """
+    terms = PRESETS[preset]
 
     def wh(share: float) -> int:
         return round(share * battery_wh)
@@ -113,18 +145,26 @@ def community_scenario(battery_wh: float = 4800.0) -> Scenario:
         "acceptSelection": {"strategy": "pointAndAmount"},
         "00:00:00-24:00:00": {
             "batteryStatus": {
-                f"{wh(0.8)}-": "excess",
-                f"{wh(0.6)}-{wh(0.8)}": "sufficient",
-                f"{wh(0.4)}-{wh(0.6)}": "scarce",
-                f"-{wh(0.4)}": "short",
+                f"{wh(terms.offer)}-": "excess",
+                f"{wh(terms.middle)}-{wh(terms.offer)}": "sufficient",
+                f"{wh(terms.ask)}-{wh(terms.middle)}": "scarce",
+                f"-{wh(terms.ask)}": "short",
             },
-            "request": {"excess": wish("discharge", 0.8, 10), "short": wish("charge", 0.4, 12)},
+            "request": {
+                "excess": wish("discharge", terms.offer, terms.wants),
+                "short": wish("charge", terms.ask, terms.pays),
+            },
             "accept": {
-                "excess": wish("discharge", 0.6, 10),
-                "sufficient": wish("discharge", 0.6, 10),
-                "scarce": wish("charge", 0.6, 10),
-                "short": wish("charge", 0.6, 12),
+                "excess": wish("discharge", terms.middle, terms.wants),
+                "sufficient": wish("discharge", terms.middle, terms.wants),
+                "scarce": wish("charge", terms.middle, terms.wants),
+                "short": wish("charge", terms.middle, terms.pays),
             },
         },
     }
     return Scenario.from_json(content, battery_nominal_capacity_wh=battery_wh)[0]
+
+
+def preset_of(scenario: Scenario, battery_wh: float) -> str | None:
+    """The preset that a scenario is, if it is one."""
+    return next((name for name in PRESETS if community_scenario(battery_wh, name) == scenario), None)

@@ -5,7 +5,7 @@ on in real time, from a state in which a deal begins soon.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 import contextlib
 from datetime import datetime, timedelta, tzinfo
 import logging
@@ -26,6 +26,7 @@ from .emulator.world import World
 from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
 from .ledger.unit_ledger import LedgerWriter, UnitLedger
+from .model.scenario import Scenario
 from .node import Node
 from .presets import community_hardware, community_policy, community_scenario
 from .simulation.options import Options
@@ -111,7 +112,8 @@ async def open_trial_community(folder: Path, zone: tzinfo, units: int = DEFAULT_
     writer = LedgerWriter(await asyncio.to_thread(LedgerDatabase, sqlite_url(folder / LEDGER)), threaded=True)
     store = await asyncio.to_thread(StoreFile, folder / STORE)
     guards = MemoryGuard(clock)
-    community = _community(world, zone, writer, store, guards, clock)
+    scenarios = {unit_id: await asyncio.to_thread(_last_scenario, writer.database, unit_id) for unit_id in world.engine.index}
+    community = _community(world, zone, writer, store, guards, clock, scenarios)
     tasks = [asyncio.create_task(world.run()), asyncio.create_task(guards.run())]
     try:
         await community.start()
@@ -136,7 +138,21 @@ def _world(folder: Path, zone: tzinfo, units: int, clock: WallClock) -> World:
     return World(engine, clock.wall)
 
 
-def _community(world: World, zone: tzinfo, writer: LedgerWriter, store: StoreFile, guards: MemoryGuard, clock: WallClock) -> LocalCommunity:
+def _last_scenario(database: LedgerDatabase, unit_id: str) -> Scenario:
+    """What a person gave the unit last, as its ledger has it; what all begin with otherwise."""
+    versions = database.scenarios(unit_id)
+    return Scenario.from_json(versions[-1]["scenario"])[0] if versions else community_scenario(BATTERY_WH)
+
+
+def _community(
+    world: World,
+    zone: tzinfo,
+    writer: LedgerWriter,
+    store: StoreFile,
+    guards: MemoryGuard,
+    clock: WallClock,
+    scenarios: Mapping[str, Scenario],
+) -> LocalCommunity:
     unit_ids = tuple(world.engine.index)
     policy = community_policy(len(unit_ids), DEAL_CURRENT_A, DEAL_WH)
     hub, rng = EmbeddedHub(store, clock.wall), random.Random()
@@ -146,7 +162,7 @@ def _community(world: World, zone: tzinfo, writer: LedgerWriter, store: StoreFil
             unit_id,
             policy,
             community_hardware(BATTERY_WH),
-            community_scenario(BATTERY_WH),
+            scenarios[unit_id],
             zone,
             "trial",
             "trial",

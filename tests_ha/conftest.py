@@ -52,6 +52,9 @@ def a_unit(unit_id: str, **changes: Any) -> UnitView:
         serial_number=unit_id,
         driver="emulator",
         is_simulated=True,
+        preset="balanced",
+        request_below_pct=40.0,
+        offer_above_pct=80.0,
         totals={"received_wh": 500.0, "shared_wh": 1200.0, "charged_wh": 480.0, "discharged_wh": 1250.0, "loss_wh": 70.0,
                 "points_earned": 12000.0, "points_paid": 4800.0, "completed": 17, "aborted": 2, "scrammed": 0},
     )  # fmt: skip
@@ -116,6 +119,12 @@ class FakeCommunity:
 
     async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
         self._note("set_scenario", unit_id, scenario, who)
+
+    async def set_preset(self, unit_id: str, preset: str, who: str) -> None:
+        self._note("set_preset", unit_id, preset, who)
+
+    async def move_edges(self, unit_id: str, *, request_below_pct: float | None, offer_above_pct: float | None, who: str) -> None:
+        self._note("move_edges", unit_id, request_below_pct, offer_above_pct, who)
 
     async def preview_scenario(self, unit_id: str, scenario: Scenario | None = None) -> dict[str, Any]:
         self._note("preview_scenario", unit_id, scenario)

@@ -20,7 +20,8 @@ from .conftest import NOW, FakeCommunity, a_deal
 
 
 @pytest.mark.parametrize(
-    "platform", [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
+    "platform",
+    [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.NUMBER, Platform.SELECT, Platform.SENSOR, Platform.SWITCH],
 )
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_every_entity_is_as_it_was(
@@ -133,3 +134,24 @@ async def test_what_does_not_answer_is_unavailable_and_says_so(
     assert hass.states.get("sensor.house_1_battery_battery").state == "unavailable"
     assert hass.states.get("binary_sensor.house_1_connectivity").state == "off"
     assert hass.states.get("binary_sensor.house_2_connectivity").state == "on"
+
+
+async def test_scenarios_by_name_and_by_two_figures(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    assert hass.states.get("select.house_1_scenario").state == "balanced"
+    await press(hass, "select", "select_option", "select.house_1_scenario", option="storm")
+    assert community.asked[-1] == ("set_preset", "E001", "storm", "Home Assistant")
+    below, above = "number.house_1_ask_for_energy_below", "number.house_1_offer_energy_above"
+    assert (hass.states.get(below).state, hass.states.get(above).state) == ("40.0", "80.0")
+    await press(hass, "number", "set_value", below, value="45")
+    assert community.asked[-1][:4] == ("move_edges", "E001", 45.0, None)
+    await press(hass, "number", "set_value", above, value="70")
+    assert community.asked[-1][:4] == ("move_edges", "E001", None, 70.0)
+    community.error = CommandRefusedError("expected room between them")
+    with pytest.raises(ServiceValidationError, match="expected room"):
+        await press(hass, "number", "set_value", above, value="41")
+    community.error = None
+    units = (replace(community.now.units[0], preset=None, request_below_pct=None, offer_above_pct=None), community.now.units[1])
+    community.now = replace(community.now, units=units)
+    await loaded.runtime_data.coordinator.async_refresh()
+    assert hass.states.get("select.house_1_scenario").state == "unknown"
+    assert hass.states.get(below).state == "unavailable"

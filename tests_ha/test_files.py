@@ -17,7 +17,7 @@ ICONS: dict[str, Any] = json.loads((HERE / "icons.json").read_text())
 MANIFEST: dict[str, Any] = json.loads((HERE / "manifest.json").read_text())
 ACTIONS: dict[str, Any] = yaml.safe_load((HERE / "services.yaml").read_text())
 MODULES = sorted(HERE.glob("*.py"))
-PLATFORMS = ("binary_sensor", "button", "event", "select", "sensor", "switch")
+PLATFORMS = ("binary_sensor", "button", "event", "number", "select", "sensor", "switch")
 
 
 def flat(node: Any, path: str = "") -> dict[str, str]:
@@ -85,12 +85,12 @@ def strings(tree: ast.AST, keyword: str) -> set[str]:
 def test_every_entity_has_a_name_and_an_icon(platform: str) -> None:
     tree = ast.parse((HERE / f"{platform}.py").read_text())
     used = strings(tree, "translation_key") - {"no_answer"}
-    if platform == "sensor":
+    if platform in ("sensor", "number"):
         # The ones that helpers make: their first argument is key and translation key.
         used |= {
             node.args[0].value
             for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_energy", "_power", "_counter")
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_energy", "_power", "_counter", "_edge")
             and isinstance(node.args[0], ast.Constant)
         }  # fmt: skip
     known = EN["entity"].get(platform, {})

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 from ..model.converter import Reading
 from ..model.deal import TIME_FIELDS, Deal, SideEnergy
 from ..model.errors import ErrorReport, LedgerError
-from ..model.times import format_time
+from ..model.times import format_time, parse_time
 from ..rules.lifecycle import state as state_of
 from . import schema
 
@@ -125,6 +125,16 @@ class LedgerDatabase:
         row = {"unit_id": unit_id, "time": format_time(time, None), "who": who, "content": orjson.dumps(scenario).decode()}
         with self._begin() as connection:
             connection.execute(sa.insert(schema.scenarios), [row])
+
+    def scenarios(self, unit_id: str) -> tuple[dict[str, Any], ...]:
+        """The versions of a unit's scenario, oldest first."""
+        table = schema.scenarios
+        query = sa.select(table.c.time, table.c.who, table.c.content).where(table.c.unit_id == unit_id).order_by(table.c.time)
+        with self._begin() as connection:
+            return tuple(
+                {"time": parse_time(time, None).isoformat(), "who": who, "scenario": orjson.loads(content)}
+                for time, who, content in connection.execute(query)
+            )
 
     def deals(self, unit_id: str, start: datetime | None = None, end: datetime | None = None) -> tuple[Deal, ...]:
         """A unit's deals created from `start` (included) to `end` (excluded), oldest first."""

@@ -21,6 +21,7 @@ class MemoryLedger:
         self._on_error = on_error
         self._live: dict[str, Deal] = {}
         self._states: dict[str, Json] = {}
+        self._scenarios: list[Json] = []
 
     async def record_deal(self, deal: Deal, account: Json | None = None) -> None:
         """See Ledger."""
@@ -45,6 +46,11 @@ class MemoryLedger:
 
     async def record_scenario(self, scenario: Json, who: str, time: datetime) -> None:
         """See Ledger."""
+        self._scenarios.append({"time": time.isoformat(), "who": who, "scenario": scenario})
+
+    async def scenarios(self) -> tuple[Json, ...]:
+        """See Ledger."""
+        return tuple(self._scenarios)
 
     async def deals(self, start: datetime | None = None, end: datetime | None = None) -> tuple[Deal, ...]:
         """See Ledger: those that have not ended."""

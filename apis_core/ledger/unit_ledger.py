@@ -71,6 +71,10 @@ class UnitLedger:
         """See Ledger."""
         await self._writer.run(lambda: self._database.record_scenario(self._unit_id, scenario, who, time))
 
+    async def scenarios(self) -> tuple[Json, ...]:
+        """See Ledger."""
+        return await self._writer.run(lambda: self._database.scenarios(self._unit_id))
+
     async def deals(self, start: datetime | None = None, end: datetime | None = None) -> tuple[Deal, ...]:
         """See Ledger."""
         return await self._writer.run(lambda: self._database.deals(self._unit_id, start, end))

@@ -13,7 +13,8 @@ class UnitView:
     """One unit as shown to people. None is unknown; currents and powers are positive when they charge the battery.
 
     `status`: the scenario's word for the battery now. `solar_w`, `load_w`, `mains_w`: where the device knows the house.
-    `totals`: rules.statement.Totals of all its deals.
+    `preset`: the one its scenario is, if it is one; `request_below_pct` and `offer_above_pct`: the scenario's two edges, where it
+    has them. `totals`: rules.statement.Totals of all its deals.
     """
 
     unit_id: str
@@ -48,6 +49,9 @@ class UnitView:
     serial_number: str = ""
     driver: str = ""
     is_simulated: bool = False
+    preset: str | None = None
+    request_below_pct: float | None = None
+    offer_above_pct: float | None = None
     totals: dict[str, float] = field(default_factory=dict)
 
 

@@ -113,6 +113,19 @@ class RemoteCommunity:
         """See Community."""
         return Scenario.from_json(await self._ask("GET", f"/units/{unit_id}/scenario"))[0]
 
+    async def scenario_versions(self, unit_id: str) -> tuple[Json, ...]:
+        """See Community."""
+        return tuple(await self._ask("GET", f"/units/{unit_id}/scenario/versions"))
+
+    async def set_preset(self, unit_id: str, preset: str, who: str) -> None:
+        """See Community."""
+        await self._ask("PUT", f"/units/{unit_id}/preset", {"preset": preset, "who": who})
+
+    async def move_edges(self, unit_id: str, *, request_below_pct: float | None, offer_above_pct: float | None, who: str) -> None:
+        """See Community."""
+        body = {"requestBelowPct": request_below_pct, "offerAbovePct": offer_above_pct, "who": who}
+        await self._ask("PUT", f"/units/{unit_id}/edges", body)
+
     async def preview_scenario(self, unit_id: str, scenario: Scenario | None = None) -> Json:
         """See Community."""
         body: Json = {"scenario": None if scenario is None else scenario.to_json()}

@@ -47,6 +47,9 @@ def application(community: Community) -> web.Application:
             web.put(f"{PREFIX}/units/{{unit_id}}/mode", _set_mode),
             web.get(f"{PREFIX}/units/{{unit_id}}/scenario", _scenario),
             web.put(f"{PREFIX}/units/{{unit_id}}/scenario", _set_scenario),
+            web.get(f"{PREFIX}/units/{{unit_id}}/scenario/versions", _scenario_versions),
+            web.put(f"{PREFIX}/units/{{unit_id}}/preset", _set_preset),
+            web.put(f"{PREFIX}/units/{{unit_id}}/edges", _move_edges),
             web.post(f"{PREFIX}/units/{{unit_id}}/preview", _preview),
             web.get(f"{PREFIX}/units/{{unit_id}}/statement", _statement),
             web.post(f"{PREFIX}/units/{{unit_id}}/command", _command),
@@ -161,6 +164,27 @@ async def _set_mode(request: web.Request) -> web.Response:
 
 async def _scenario(request: web.Request) -> web.Response:
     return _json((await request.app[COMMUNITY].scenario(request.match_info["unit_id"])).to_json())
+
+
+async def _scenario_versions(request: web.Request) -> web.Response:
+    return _json(await request.app[COMMUNITY].scenario_versions(request.match_info["unit_id"]))
+
+
+async def _set_preset(request: web.Request) -> web.Response:
+    data = await _body(request)
+    await request.app[COMMUNITY].set_preset(request.match_info["unit_id"], str(data.get("preset")), str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _move_edges(request: web.Request) -> web.Response:
+    data = await _body(request)
+    pct = number(at_least=0, at_most=100)
+    edges = {key: None if data.get(name) is None else pct(data[name]) for key, name in _EDGES.items()}
+    await request.app[COMMUNITY].move_edges(request.match_info["unit_id"], **edges, who=str(data.get("who", "operator")))
+    return _json({})
+
+
+_EDGES = {"request_below_pct": "requestBelowPct", "offer_above_pct": "offerAbovePct"}
 
 
 async def _preview(request: web.Request) -> web.Response:

@@ -20,6 +20,9 @@ COMMUNITY_MODE = SelectEntityDescription(
     translation_key="community_mode",
     options=[str(mode) for mode in (OperationMode.AUTONOMOUS, OperationMode.HETERONOMOUS, OperationMode.STOP, OperationMode.MANUAL)],
 )
+PRESET = SelectEntityDescription(
+    key="scenario_preset", translation_key="scenario_preset", options=["balanced", "reserve", "generous", "self_use", "storm"]
+)
 UNIT_MODE = SelectEntityDescription(
     key="unit_mode",
     translation_key="unit_mode",
@@ -31,6 +34,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_a
     """Set up the selects."""
     async_add_entities([ApisCommunityMode(entry, COMMUNITY_MODE)])
     async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisUnitMode(hass, entry, unit, UNIT_MODE, Part.UNIT)])
+    async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisPreset(hass, entry, unit, PRESET, Part.UNIT)])
 
 
 class ApisCommunityMode(ApisEntity, SelectEntity):
@@ -63,4 +67,18 @@ class ApisUnitMode(ApisUnitEntity, SelectEntity):
     async def async_select_option(self, option: str) -> None:
         mode = None if option == FOLLOW else OperationMode(option)
         await async_do(self.coordinator.community.set_mode(mode, self.unit_id, await async_who(self.hass, self._context)))
+        await self.coordinator.async_refresh()
+
+
+class ApisPreset(ApisUnitEntity, SelectEntity):
+    """The shipped scenario that a unit lives by; unknown while it is one of the unit's own."""
+
+    @property
+    @override
+    def current_option(self) -> str | None:
+        return self.unit.preset if self.unit.preset in self.options else None
+
+    @override
+    async def async_select_option(self, option: str) -> None:
+        await async_do(self.coordinator.community.set_preset(self.unit_id, option, await async_who(self.hass, self._context)))
         await self.coordinator.async_refresh()
