@@ -7,13 +7,15 @@ from typing import Any
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
-from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, get_system_health_info
 from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from apis_core.model.modes import OperationMode
+from apis_core.model.view import Event
+from custom_components.apis.logbook import async_describe_events
 
-from .conftest import FakeCommunity
+from .conftest import NOW, FakeCommunity, a_deal
 
 
 async def test_diagnostics_help_and_tell_nothing_private(
@@ -75,3 +77,20 @@ async def test_problems_go_with_the_entry(hass: HomeAssistant, loaded: MockConfi
     await loaded.runtime_data.coordinator.async_refresh()
     assert await hass.config_entries.async_unload(loaded.entry_id)
     assert ir.async_get(hass).async_get_issue("apis", f"stopped_{loaded.entry_id}") is None
+
+
+async def test_deals_are_told_in_plain_words(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    describers: dict[str, Any] = {}
+    async_describe_events(hass, lambda _domain, name, describe: describers.update({name: describe}))
+    done = replace(
+        a_deal(), activate_time=NOW, start_time=NOW, deactivate_time=NOW, cumulate_amount_wh=40.2, abort_time=NOW, abort_reason="cut"
+    )
+    told = async_capture_events(hass, "apis_deal")
+    for state, deal in (("started", replace(a_deal(), start_time=NOW, activate_time=NOW)), ("ended", done)):
+        community.events.put_nowait(Event("deal", NOW, "", "E001", {"state": state, "deal": deal.to_json()}))
+        await hass.async_block_till_done()
+    entries = [describers["apis_deal"](event) for event in told]
+    assert [f"{entry['name']} {entry['message']}" for entry in entries] == [
+        "House 1 began sending 100 Wh to House 2",
+        "House 1 stopped sending to House 2 after 40 of 100 Wh: cut",
+    ]

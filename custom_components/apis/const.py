@@ -11,5 +11,8 @@ CONF_UNITS: Final = "units"
 KIND_TRIAL: Final = "trial"
 KIND_DAEMON: Final = "daemon"
 
+# What becomes of a deal, for the activity.
+EVENT_DEAL: Final = "apis_deal"
+
 # Who is named in the ledger when nobody else can be.
 WHO: Final = "Home Assistant"

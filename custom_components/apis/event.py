@@ -9,6 +9,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from apis_core.model.deal import Deal
 from apis_core.model.view import Event
 
+from .const import EVENT_DEAL
 from .coordinator import ApisConfigEntry
 from .entity import ApisEntity, ApisUnitEntity, Part, async_add_unit_entities
 
@@ -56,9 +57,14 @@ class ApisCommunityDeals(ApisEntity, EventEntity):
 
     @callback
     def _async_take(self, event: Event) -> None:
-        if (found := _read(event)) is not None:
-            self._trigger_event(found[0], _attributes(found[1]))
-            self.async_write_ha_state()
+        if (found := _read(event)) is None:
+            return
+        kind, deal = found
+        self._trigger_event(kind, _attributes(deal))
+        self.async_write_ha_state()
+        names = {unit.unit_id: unit.name for unit in self.coordinator.data.units}
+        giver, taker = (names.get(unit_id, unit_id) for unit_id in (deal.discharge_unit_id, deal.charge_unit_id))
+        self.hass.bus.async_fire(EVENT_DEAL, {"type": kind, "from_name": giver, "to_name": taker, **_attributes(deal)})
 
 
 class ApisUnitDeals(ApisUnitEntity, EventEntity):
