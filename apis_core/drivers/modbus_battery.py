@@ -1,6 +1,7 @@
 """A battery on a Modbus RTU line: its state of charge and whether it lets itself be used (hardware reference 2.5 and 3.8)."""
 
 from dataclasses import dataclass
+import logging
 from typing import TYPE_CHECKING
 
 from ..model.errors import DriverError
@@ -121,6 +122,8 @@ class ModbusBattery:
             return self._client
         from pymodbus.client import AsyncModbusSerialClient
 
+        # It says each failure itself; so do we, once.
+        logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
         await self.close()
         if self._direction is Direction.KERNEL:
             enable_rs485(self.name)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import os
 from pathlib import Path
 import random
@@ -24,6 +24,7 @@ from apis_core.device.server import service_of
 from apis_core.device.service import Service
 from apis_core.device.settings import read
 from apis_core.device.simulated import LineFault, SimulatedBattery, SimulatedConverter
+from apis_core.drivers.modbus_battery import BatteryError, ModbusBattery, Register, RegisterMap
 from apis_core.emulator.settings import Settings as EmulatorSettings
 from apis_core.emulator.world import World
 from apis_core.model.converter import ConverterMode
@@ -305,3 +306,33 @@ async def test_every_fault_of_a_line_passes_without_a_trace(tmp_path: Path, faul
         reading = house.service.battery().reading
         assert reading is not None
         assert reading.state_of_charge_pct == pytest.approx(50, abs=0.2)
+
+
+async def test_a_batterys_own_registers_and_what_cannot_be(tmp_path: Path) -> None:
+    charge_pct = 41.5
+
+    async def ask(_path: str) -> Any:
+        return {"emu": {"rsoc": charge_pct, "battery_operation_status": 0}}
+
+    apart = RegisterMap(30030, 30040, 0.1, (Register("temperature_c", 30030, 0.01, 0, 10, signed=True),))
+    device = SimulatedBattery(tmp_path / "battery", "E001", ask, random.Random(1), apart)
+    running = asyncio.create_task(device.run())
+    await asyncio.sleep(0.05)
+    battery = ModbusBattery(str(tmp_path / "battery"), 9600, registers=apart, timeout_s=0.5)
+    found = await battery.read()
+    assert (found.state_of_charge_pct, found.is_permitted) == (41.5, False)
+    assert found.others["temperature_c"] == pytest.approx(4.15)
+    charge_pct = 120.0
+    with pytest.raises(BatteryError, match="120 %, expected 0 to 100"):
+        await battery.read()
+    charge_pct = 100.0
+    await battery.close()
+    narrow = replace(apart, others=(Register("temperature_c", 30030, 0.1, 0, 10),))
+    other = ModbusBattery(str(tmp_path / "battery"), 9600, registers=narrow, timeout_s=0.5)
+    with pytest.raises(BatteryError, match="temperature_c is 100, expected 0 to 10"):
+        await other.read()
+    await other.close()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    with pytest.raises(BatteryError, match="cannot be opened"):
+        await other.read()

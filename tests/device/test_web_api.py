@@ -17,7 +17,7 @@ from apis_core.device.api import COMPATIBLE
 from apis_core.device.server import serving
 from apis_core.device.service import Service
 from apis_core.device.settings import Settings
-from apis_core.drivers.device import V2, DeviceDriver, capabilities_of
+from apis_core.drivers.device import V1, V2, DeviceDriver, capabilities_of
 from apis_core.drivers.device_guard import DeviceGuard
 from apis_core.drivers.eza2500.client import Timing
 from apis_core.drivers.eza2500.codec import Frame
@@ -343,3 +343,33 @@ async def test_health_metrics_and_the_last_frames() -> None:
         assert "apis_driver_dead_man_trips 0.0" in text
         bench.service.keeper.mind.stop("converter", "a test", 0.0)
         assert (await bench.get("/api/v1/health"))[1]["trouble"] == ["a test"]
+
+
+async def test_both_families_drive_it_with_the_originals_requests() -> None:
+    """Paths and the order of the query as the original node sends them (behaviour reference 5.4)."""
+    async with driver() as bench:
+        send = HttpSender(bench.session, bench.url, timeout_s=2.0, attempts=1)
+        for family, paths in (
+            (
+                V1,
+                (
+                    "/remote/set?mode=0x0014&dvg=350.0&dig=2.3&drg=0.039",
+                    "/remote/set/voltage?dvg=340.0&drg=0",
+                    "/remote/set/current?dig=1.0",
+                ),
+            ),
+            (V2, ("/dcdc/set?mode=0x0014&dvg=350.0&dig=2.3&drg=0.039", "/dcdc/set?dvg=340.0&drg=0", "/dcdc/set?dig=1.0")),
+        ):
+            hand = DeviceDriver(family, send, await capabilities_of(family, send))
+            requests = (hand.set_mode(ConverterMode.VOLTAGE_REFERENCE, 350, 2.3, 0.039), hand.set_voltage(340, 0), hand.set_current(1))
+            assert tuple(request.path for request in requests) == paths
+            for request in requests:
+                assert "meter" in await hand.write(request)
+            data = await hand.read()
+            assert data.battery == {"rsoc": 56.7, "battery_operation_status": 3}
+            assert data.dcdc["status"]["operationMode"] == "Grid Autonomy"
+            assert data.dcdc["vdis"]["dvg"] == pytest.approx(340, abs=0.1)
+            assert (await hand.status())["status"]["status"] == "0x0014"
+            await hand.write(hand.set_mode(ConverterMode.WAIT, 350, 0, 0))
+            assert bench.device.mode == 0
+            await hand.close()
