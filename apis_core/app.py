@@ -55,6 +55,7 @@ STORE_NAME = "cluster.sqlite"
 
 
 EMULATED = "dcdc_emulator"
+CONFIG_NAME = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,21 @@ def load_setups(paths: Sequence[Path]) -> tuple[UnitSetup, ...]:
     if problems:
         raise ConfigError(tuple(problems))
     return tuple(_setup(unit) for unit in units)
+
+
+def unit_folders(folder: Path) -> tuple[Path, ...]:
+    """The units of an installation: the folder itself if it is one unit's, else each folder in it that is one.
+
+    Raises:
+        ConfigError: if there is none.
+
+    """
+    if (folder / CONFIG_NAME).is_file():
+        return (folder,)
+    found = tuple(sorted(path.parent for path in folder.glob(f"*/{CONFIG_NAME}")))
+    if not found:
+        raise ConfigError((Problem(str(folder), "no unit", f"a folder with {CONFIG_NAME}, or with folders that have one"),))
+    return found
 
 
 def _misfits(where: str, unit: UnitFiles, units: list[UnitFiles]) -> list[Problem]:
@@ -163,9 +179,10 @@ async def open_community(
         ApisError: if a unit cannot start.
 
     """
-    lock = lock_cluster(setups[0], data_dir)
-    writer = LedgerWriter(open_ledger(data_dir), threaded=True)
-    store_file = _open_store(data_dir)
+    # Files are opened beside the event loop, which may be somebody else's.
+    lock = await asyncio.to_thread(lock_cluster, setups[0], data_dir)
+    writer = LedgerWriter(await asyncio.to_thread(open_ledger, data_dir), threaded=True)
+    store_file = await asyncio.to_thread(_open_store, data_dir)
     connector = aiohttp.TCPConnector(limit=0)
     try:
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -373,8 +390,9 @@ async def _reload(community: LocalCommunity, setup: UnitSetup) -> None:
     scenario_file, hardware_file = _files(setup)
     node = community.nodes[setup.settings.unit_id]
     try:
-        hardware, _ = Hardware.from_json(read_file(hardware_file), str(hardware_file))
-        scenario, _ = Scenario.from_json(read_file(scenario_file), str(scenario_file), hardware.battery_nominal_capacity_wh)
+        hardware, _ = Hardware.from_json(await asyncio.to_thread(read_file, hardware_file), str(hardware_file))
+        content = await asyncio.to_thread(read_file, scenario_file)
+        scenario, _ = Scenario.from_json(content, str(scenario_file), hardware.battery_nominal_capacity_wh)
         setup.settings.hardware = hardware
         if scenario != setup.settings.scenario:
             await node.set_scenario(scenario, "file")

@@ -175,8 +175,13 @@ def community() -> Iterator[FakeCommunity]:
     async def opened(_folder: Path, _zone: Any, _units: int) -> AsyncIterator[FakeCommunity]:
         yield fake
 
+    @contextlib.asynccontextmanager
+    async def run(_setups: Any, _folder: Path) -> AsyncIterator[FakeCommunity]:
+        yield fake
+
     with (
         patch("apis_core.app.open_trial_community", opened),
+        patch("apis_core.app.open_community", run),
         patch("apis_core.app.connect_community", lambda _session, _url: fake),
     ):
         yield fake

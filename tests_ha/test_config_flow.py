@@ -1,12 +1,16 @@
 """Every way in, every mistake on it, and back from each to success."""
 
-from homeassistant.config_entries import SOURCE_USER
+import json
+from pathlib import Path
+
+from homeassistant.config_entries import SOURCE_USER, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from apis_core.model.errors import ClusterError
+from apis_core.presets import community_hardware, community_policy, community_scenario
 
 from .conftest import FakeCommunity
 
@@ -16,7 +20,7 @@ URL = "http://192.168.1.9:4391"
 async def begin(hass: HomeAssistant, way: str) -> str:
     menu = await hass.config_entries.flow.async_init("apis", context={"source": SOURCE_USER})
     assert menu["type"] is FlowResultType.MENU
-    assert menu["menu_options"] == ["trial", "daemon"]
+    assert menu["menu_options"] == ["trial", "node", "daemon"]
     form = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": way})
     assert (form["type"], form["step_id"]) == (FlowResultType.FORM, way)
     return str(form["flow_id"])
@@ -90,3 +94,36 @@ async def test_another_address(hass: HomeAssistant, community: FakeCommunity) ->
 
 async def test_houses_to_try_have_nothing_to_change(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     assert (await loaded.start_reconfigure_flow(hass))["reason"] == "nothing_to_change"
+
+
+async def test_units_from_an_installations_files(hass: HomeAssistant, community: FakeCommunity, tmp_path: Path) -> None:
+    flow_id = await begin(hass, "node")
+    wrong = await hass.config_entries.flow.async_configure(flow_id, {"name": "Street", "folder": str(tmp_path)})
+    assert wrong["errors"] == {"base": "bad_files"}
+    assert "found no unit, expected a folder with config.json" in wrong["description_placeholders"]["problems"]
+    write_unit(tmp_path / "E001", "E001")
+    (tmp_path / "E001/policy.json").rename(tmp_path / "E001/elsewhere.json")
+    wrong = await hass.config_entries.flow.async_configure(flow_id, {"name": "Street", "folder": str(tmp_path)})
+    assert "policy.json" in wrong["description_placeholders"]["problems"]
+    (tmp_path / "E001/elsewhere.json").rename(tmp_path / "E001/policy.json")
+    write_unit(tmp_path / "E002", "E002")
+    done = await hass.config_entries.flow.async_configure(flow_id, {"name": "Street", "folder": str(tmp_path)})
+    assert (done["type"], done["data"]) == (FlowResultType.CREATE_ENTRY, {"kind": "node", "folder": str(tmp_path)})
+    await hass.async_block_till_done()
+    assert done["result"].state is ConfigEntryState.LOADED
+    again = await hass.config_entries.flow.async_configure(await begin(hass, "node"), {"name": "Other", "folder": str(tmp_path)})
+    assert again["reason"] == "already_configured"
+
+
+def write_unit(folder: Path, unit_id: str) -> None:
+    """A unit's files in the original's form."""
+    folder.mkdir()
+    names = {name: f"./{name}.json" for name in ("hwConfig", "policy", "scenario")}
+    config = {"unitId": unit_id, "systemType": "dcdc_emulator", **{f"{name}File": path for name, path in names.items()}}
+    for name, content in (
+        ("config", config),
+        ("hwConfig", community_hardware().to_json()),
+        ("policy", community_policy(2).to_json()),
+        ("scenario", community_scenario().to_json()),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps(content))

@@ -20,7 +20,7 @@ from apis_core import app
 from apis_core.community import Community
 from apis_core.model.errors import ApisError
 
-from .const import CONF_KIND, CONF_UNITS, DOMAIN, KIND_TRIAL
+from .const import CONF_FOLDER, CONF_KIND, CONF_UNITS, DOMAIN, KIND_DAEMON, KIND_NODE, KIND_TRIAL
 from .coordinator import ApisConfigEntry, ApisCoordinator, ApisData
 from .entity import async_register_devices, unit_of_device
 from .repairs import async_watch
@@ -62,8 +62,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> None
 async def _async_open(hass: HomeAssistant, entry: ApisConfigEntry, stack: contextlib.AsyncExitStack) -> Community:
     """The entry's community: within this process, or a daemon's."""
     try:
-        if entry.data[CONF_KIND] != KIND_TRIAL:
+        if entry.data[CONF_KIND] == KIND_DAEMON:
             return app.connect_community(async_get_clientsession(hass), entry.data[CONF_URL])
+        if entry.data[CONF_KIND] == KIND_NODE:
+            setups = await hass.async_add_executor_job(load_installation, entry.data[CONF_FOLDER])
+            return await stack.enter_async_context(app.open_community(setups, data_dir(hass, entry)))
         # Physics and arrays are loaded beside the event loop.
         await hass.async_add_import_executor_job(import_module, "apis_core.trial")
         zone = await dt_util.async_get_time_zone(hass.config.time_zone) or UTC
@@ -90,6 +93,11 @@ async def async_remove_config_entry_device(hass: HomeAssistant, entry: ApisConfi
     """A device may go when its unit has gone."""
     unit_id = unit_of_device(entry, device)
     return unit_id is not None and entry.runtime_data.coordinator.unit(unit_id) is None
+
+
+def load_installation(folder: str) -> tuple[app.UnitSetup, ...]:
+    """The units of an installation's files. Raises ConfigError with every problem."""
+    return app.load_setups(app.unit_folders(Path(folder)))
 
 
 def data_dir(hass: HomeAssistant, entry: ApisConfigEntry) -> Path:

@@ -1,5 +1,6 @@
 """Setting up a community: houses to try, or a daemon that runs units."""
 
+from pathlib import Path
 from typing import Any, override
 
 from homeassistant.config_entries import ConfigFlow, ConfigFlowResult
@@ -17,9 +18,9 @@ import probatio
 from yarl import URL
 
 from apis_core import app
-from apis_core.model.errors import ApisError
+from apis_core.model.errors import ApisError, ConfigError
 
-from .const import CONF_KIND, CONF_UNITS, DOMAIN, KIND_DAEMON, KIND_TRIAL, LOGGER
+from .const import CONF_FOLDER, CONF_KIND, CONF_UNITS, DOMAIN, KIND_DAEMON, KIND_NODE, KIND_TRIAL, LOGGER
 
 DEFAULT_UNITS = 4
 DEFAULT_URL = "http://127.0.0.1:4391"
@@ -37,7 +38,15 @@ DAEMON_SCHEMA = probatio.Schema(
         probatio.Required(CONF_URL, default=DEFAULT_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL)),
     }
 )
+NODE_SCHEMA = probatio.Schema(
+    {probatio.Required(CONF_NAME): TextSelector(), probatio.Required(CONF_FOLDER, default="apis-units"): TextSelector()}
+)
 RECONFIGURE_SCHEMA = probatio.Schema({probatio.Required(CONF_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL))})
+
+
+def _check_installation(folder: str) -> None:
+    """Prove an installation's files. Raises ConfigError with every problem."""
+    app.load_setups(app.unit_folders(Path(folder)))
 
 
 class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -48,7 +57,7 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask which way in."""
-        return self.async_show_menu(step_id="user", menu_options=[KIND_TRIAL, KIND_DAEMON])
+        return self.async_show_menu(step_id="user", menu_options=[KIND_TRIAL, KIND_NODE, KIND_DAEMON])
 
     async def async_step_trial(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Emulated houses within Home Assistant."""
@@ -58,6 +67,27 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
             return self.async_create_entry(title=user_input[CONF_NAME], data=data)
         suggested = self.add_suggested_values_to_schema(TRIAL_SCHEMA, {CONF_NAME: "Houses to try"})
         return self.async_show_form(step_id=KIND_TRIAL, data_schema=suggested)
+
+    async def async_step_node(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Units that run within Home Assistant, from an installation's files."""
+        errors: dict[str, str] = {}
+        problems = ""
+        if user_input is not None:
+            folder = self.hass.config.path(user_input[CONF_FOLDER])
+            self._async_abort_entries_match({CONF_FOLDER: folder})
+            try:
+                await self.hass.async_add_executor_job(_check_installation, folder)
+            except ConfigError as error:
+                errors, problems = {"base": "bad_files"}, str(error)
+            else:
+                return self.async_create_entry(title=user_input[CONF_NAME], data={CONF_KIND: KIND_NODE, CONF_FOLDER: folder})
+        shown = self.add_suggested_values_to_schema(NODE_SCHEMA, user_input or {CONF_NAME: "Community"})
+        return self.async_show_form(
+            step_id=KIND_NODE,
+            data_schema=shown,
+            errors=errors,
+            description_placeholders={"problems": problems, "config": self.hass.config.config_dir},
+        )
 
     async def async_step_daemon(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Units that `apis node` runs elsewhere."""

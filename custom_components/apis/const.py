@@ -10,6 +10,8 @@ CONF_KIND: Final = "kind"
 CONF_UNITS: Final = "units"
 KIND_TRIAL: Final = "trial"
 KIND_DAEMON: Final = "daemon"
+KIND_NODE: Final = "node"
+CONF_FOLDER: Final = "folder"
 
 # What becomes of a deal, for the activity.
 EVENT_DEAL: Final = "apis_deal"

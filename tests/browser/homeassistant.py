@@ -58,6 +58,16 @@ class HomeAssistant:
             await self.post(f"/api/onboarding/{step}", body)
         (self.folder / "tokens.json").write_text(json.dumps(self.tokens))
 
+    async def log_in(self) -> None:
+        """Come back as the first user."""
+        client = f"{self.url}/"
+        flow = await self.post("/auth/login_flow", {"client_id": client, "handler": ["homeassistant", None], "redirect_uri": client})
+        answer = {"client_id": client, "username": USER, "password": PASSWORD}
+        code = (await self.post(f"/auth/login_flow/{flow['flow_id']}", answer))["result"]
+        data = {"grant_type": "authorization_code", "code": code, "client_id": client}
+        async with self.session.post(f"{self.url}/auth/token", data=data) as response:
+            self.tokens = await response.json()
+
     async def ask(self, kind: str, **more: Any) -> Any:
         """A websocket command and its result."""
         if self._socket is None:
@@ -102,9 +112,13 @@ class HomeAssistant:
 
 
 @contextlib.asynccontextmanager
-async def home_assistant(folder: Path, **environment: str) -> AsyncIterator[HomeAssistant]:
-    """A fresh Home Assistant with the integration, its first user made. `environment`: what the start script reads of it."""
-    port = a_port()
+async def home_assistant(folder: Path, *, known: bool = False, **environment: str) -> AsyncIterator[HomeAssistant]:
+    """A Home Assistant with the integration, its first user made, or `known` from an earlier run of the same folder.
+
+    `environment`: what the start script reads of it.
+    """
+    stored = folder / "config/.storage/http"
+    port = json.loads(stored.read_text())["data"]["stable"]["server_port"] if known else a_port()
     with (folder / "hass.out").open("wb") as out:
         process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for below
             [str(ROOT / "scripts/home-assistant"), str(port), str(folder / "config")], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
@@ -122,7 +136,7 @@ async def home_assistant(folder: Path, **environment: str) -> AsyncIterator[Home
                 assert process.poll() is None, home.log
                 assert time.monotonic() < end_s, home.log
                 await asyncio.sleep(0.3)
-            await home.onboard()
+            await (home.log_in() if known else home.onboard())
             try:
                 yield home
             finally:

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 import json
+import os
 from pathlib import Path
+import signal
 import subprocess
 import time
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.test_processes import a_port, emulator, folders, running
@@ -138,3 +141,68 @@ async def test_a_daemons_units(tmp_path: Path) -> None:
                     line for line in home.log.splitlines() if ("WARNING" in line or "ERROR" in line) and "custom_components" in line
                 ]
                 assert complaints == []
+
+
+async def test_units_within_home_assistant_outlive_its_end(tmp_path: Path) -> None:
+    """Killed in mid-deal, nothing restarted: every converter waits in time. Started again: the deal is settled and told right."""
+    with emulator(2, 1) as device_port:
+        (tmp_path / "files").mkdir()
+        folders(tmp_path / "files", device_port, ("E001", "E002"))
+
+        async def modes(session: aiohttp.ClientSession) -> dict[str, str]:
+            found = {}
+            for unit in ("E001", "E002"):
+                async with session.get(f"http://127.0.0.1:{device_port}/get/dcdc/status/{unit}") as response:
+                    found[unit] = (await response.json())["status"]["status"]
+            return found
+
+        async with aiohttp.ClientSession() as session:
+            async with home_assistant(tmp_path) as home:
+                made = await home.flow({"next_step_id": "node"}, {"name": "Here", "folder": str(tmp_path / "files")})
+                assert made["type"] == "create_entry", made
+
+                async def there() -> bool:
+                    return "sensor.here_members" in await home.states()
+
+                await until(there, 30, "the entry does not load", home)
+                await home.act("select.select_option", target="select.here_mode", option="heteronomous")
+                devices = {
+                    next(iter(device["identifiers"]))[1].rpartition("_")[2]: device["id"]
+                    for device in await home.ask("config/device_registry/list")
+                    if device["identifiers"] and device["identifiers"][0][0] == "apis"
+                }
+                deal = await home.act(
+                    "apis.create_deal", answer=True, device_id=devices["E001"], partner_device_id=devices["E002"], amount_wh=50
+                )
+
+                async def started() -> bool:
+                    return "0x0000" not in (await modes(session)).values()
+
+                await until(started, 200, "the deal does not start", home)
+                await home.hang_up()
+                os.killpg(home.process.pid, signal.SIGKILL)
+                killed_s = time.monotonic()
+                while set((await modes(session)).values()) != {"0x0000"}:
+                    assert time.monotonic() - killed_s < 40, await modes(session)
+                    await asyncio.sleep(0.2)
+                complaints = [
+                    line for line in home.log.splitlines() if ("WARNING" in line or "ERROR" in line) and "custom_components" in line
+                ]
+                assert complaints == []
+            async with home_assistant(tmp_path, known=True) as home:
+
+                async def back() -> bool:
+                    found = (await home.states()).get("sensor.here_members", {})
+                    return found.get("state") == "2"
+
+                await until(back, 60, "the entry does not load again", home)
+
+                async def settled() -> bool:
+                    found = (await home.act("apis.get_deals", answer=True))["deals"]
+                    return [each["deal_id"] for each in found] == [deal["deal_id"]] and found[0]["state"] in (
+                        "started",
+                        "completed",
+                        "aborted",
+                    )
+
+                await until(settled, 60, "the deal is lost", home)
