@@ -463,6 +463,7 @@ class LocalCommunity:
             serial_number=node.settings.serial_number,
             driver=node.capabilities.name,
             is_simulated=node.capabilities.simulated,
+            next_change=demand.next_change(node.settings.scenario, self.clock.now(), node.settings.zone),
             preset=preset_of(node.settings.scenario, capacity_wh),
             request_below_pct=None if found is None else round(100 * found.request_wh / capacity_wh, 2),
             offer_above_pct=None if found is None else round(100 * found.offer_wh / capacity_wh, 2),

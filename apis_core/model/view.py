@@ -13,7 +13,7 @@ class UnitView:
     """One unit as shown to people. None is unknown; currents and powers are positive when they charge the battery.
 
     `status`: the scenario's word for the battery now. `solar_w`, `load_w`, `mains_w`: where the device knows the house.
-    `preset`: the one its scenario is, if it is one; `request_below_pct` and `offer_above_pct`: the scenario's two edges, where it
+    `next_change`: when its scenario's next time band begins. `preset`: the one its scenario is, if it is one; `request_below_pct` and `offer_above_pct`: the scenario's two edges, where it
     has them. `totals`: rules.statement.Totals of all its deals.
     """
 
@@ -49,6 +49,7 @@ class UnitView:
     serial_number: str = ""
     driver: str = ""
     is_simulated: bool = False
+    next_change: datetime | None = None
     preset: str | None = None
     request_below_pct: float | None = None
     offer_above_pct: float | None = None
@@ -87,7 +88,7 @@ class Snapshot:
             "dropped": self.dropped,
             "acceleration": self.acceleration,
             "version": self.version,
-            "units": [asdict(unit) for unit in self.units],
+            "units": [{**asdict(unit), "next_change": unit.next_change and unit.next_change.isoformat()} for unit in self.units],
             "deals": [deal.to_json() for deal in self.deals],
         }
 
@@ -97,7 +98,7 @@ class Snapshot:
         return cls(
             parse_time(data["time"], None),
             data["mode"],
-            tuple(UnitView(**unit) for unit in data["units"]),
+            tuple(UnitView(**{**unit, "next_change": _moment(unit.get("next_change"))}) for unit in data["units"]),
             tuple(Deal.from_json(deal) for deal in data["deals"]),
             data.get("gridMaster"),
             data.get("epoch", 0),
@@ -107,6 +108,10 @@ class Snapshot:
             data.get("acceleration", 1.0),
             data.get("version", ""),
         )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """What a unit asks for, and what it accepts: its battery against its scenario."""
 
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from ..model.converter import Permission
 from ..model.deal import Direction
 from ..model.hardware import Hardware
 from ..model.negotiation import Decline, Offer
 from ..model.policy import Policy
-from ..model.scenario import BatteryBand, Condition, Scenario, TimeBand
+from ..model.scenario import DAY_S, BatteryBand, Condition, Scenario, TimeBand
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,23 @@ def edges_wh(scenario: Scenario, policy: Policy) -> tuple[float, ...]:
                 sign = -1 if direction is Direction.CHARGE else 1
                 found.add(condition.limit_wh + sign * (policy.deal_amount_min_wh + 1))
     return tuple(sorted(found))
+
+
+def next_change(scenario: Scenario, now: datetime, zone: tzinfo) -> datetime | None:
+    """When another of the scenario's time bands begins or the present one ends, by the unit's local clock; None if one holds for good.
+
+    On days on which clocks change, the local time counts.
+    """
+    local = now.astimezone(zone)
+    present = scenario.band_at(local.time())
+    edges_s = sorted({second % DAY_S for band in scenario.bands for span in band.spans for second in span})
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    for day in range(2):
+        for edge_s in edges_s:
+            moment = (midnight + timedelta(days=day)).replace(hour=edge_s // 3600, minute=edge_s // 60 % 60, second=edge_s % 60)
+            if moment > local and scenario.band_at(moment.time()) is not present:
+                return moment.astimezone(UTC)
+    return None
 
 
 def request(scenario: Scenario, standing: Standing, policy: Policy, hardware: Hardware) -> Offer | Decline:

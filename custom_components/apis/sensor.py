@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import override
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
@@ -36,7 +37,7 @@ POINTS = "points"
 class UnitSensor(SensorEntityDescription):
     """A figure of a unit. `exists`: whether the unit's device knows it at all."""
 
-    value: Callable[[UnitView], StateType]
+    value: Callable[[UnitView], StateType | datetime]
     part: Part = Part.UNIT
     exists: Callable[[UnitView], bool] = lambda _unit: True
 
@@ -100,6 +101,13 @@ UNIT_SENSORS = (
     UnitSensor(key="status", translation_key="status", value=lambda unit: unit.status),
     UnitSensor(key="mode", translation_key="mode", device_class=SensorDeviceClass.ENUM, options=MODES, value=lambda unit: unit.mode),
     UnitSensor(key="role", translation_key="role", device_class=SensorDeviceClass.ENUM, options=ROLES, value=_role),
+    UnitSensor(
+        key="next_scenario_change",
+        translation_key="next_scenario_change",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        entity_category=DIAGNOSTIC,
+        value=lambda unit: unit.next_change,
+    ),
     UnitSensor(key="active_deals", translation_key="active_deals", state_class=MEASUREMENT, value=lambda unit: unit.active_deals),
     UnitSensor(
         key="free_slots",
@@ -296,5 +304,5 @@ class ApisUnitSensor(ApisUnitEntity, SensorEntity):
 
     @property
     @override
-    def native_value(self) -> StateType:
+    def native_value(self) -> StateType | datetime:
         return self.entity_description.value(self.unit)

@@ -7,7 +7,9 @@ import pytest
 
 from apis_core.model.deal import SideEnergy
 from apis_core.model.modes import OperationMode
-from apis_core.rules.demand import Standing
+from apis_core.model.scenario import Scenario
+from apis_core.presets import community_scenario
+from apis_core.rules.demand import Standing, next_change
 from apis_core.rules.preview import preview
 from apis_core.rules.statement import Totals, statement, totals
 from tests.builders import a_deal, a_hardware, a_policy, a_scenario
@@ -55,3 +57,20 @@ def test_a_preview_says_what_the_unit_would_do_now_and_through_the_day() -> None
     empty = preview(a_scenario(), Standing("E001", NOON, UTC, 100), a_policy(), a_hardware())
     assert empty["now"]["request"]["direction"] == "charge"
     assert {answer["direction"] for answer in empty["now"]["accept"]} <= {"charge"}
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (datetime(2026, 7, 31, 1, tzinfo=UTC), datetime(2026, 7, 31, 9, tzinfo=UTC)),
+        (datetime(2026, 7, 31, 9, tzinfo=UTC), datetime(2026, 7, 31, 21, tzinfo=UTC)),
+        (datetime(2026, 7, 31, 22, tzinfo=UTC), datetime(2026, 8, 1, 9, tzinfo=UTC)),
+    ],
+)
+def test_the_next_change_is_when_another_band_begins_in_local_time(now: datetime, expected: datetime) -> None:
+    morning, evening = community_scenario().to_json(), community_scenario(preset="storm").to_json()
+    day = {key: value for key, value in morning.items() if "-" not in key}
+    day["06:00:00-18:00:00"] = morning["00:00:00-24:00:00"]
+    day["18:00:00-06:00:00"] = evening["00:00:00-24:00:00"]
+    assert next_change(Scenario.from_json(day)[0], now, ZoneInfo("Asia/Tokyo")) == expected
+    assert next_change(community_scenario(), now, ZoneInfo("Asia/Tokyo")) is None
