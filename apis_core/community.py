@@ -8,22 +8,21 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from .model.converter import Reading
 from .model.deal import FAULTS, Deal
 from .model.errors import ApisError, CommandRefusedError, ConfigError, ErrorReport
 from .model.modes import Command, OperationMode
-from .model.negotiation import Decline
 from .model.policy import Policy
 from .model.scenario import Scenario
 from .model.view import Event, Snapshot, UnitView
 from .node import Node
 from .ports import Clock, Json
-from .presets import PRESETS, community_scenario, preset_of
+from .presets import PRESETS, community_scenario
 from .rules import demand, edges, preview, statement
 from .rules.lifecycle import DealState, state as state_of
 from .rules.slots import promised_wh
 from .rules.statement import Totals, of_deal
 from .unit.board import ISOLATED, LEASE, Board
+from .unit_view import view_of
 
 EVENTS_KEPT = 1000
 # Read once: it stands in a file.
@@ -429,59 +428,9 @@ class LocalCommunity:
         return next((node for node in self._living() if node.role.is_held), None)
 
     def _view(self, node: Node) -> UnitView:
-        reading, alive = node.controller.reading, node.unit_id not in self.dead
-        meter = reading.converter.meter if reading is not None else None
-        mode = reading.converter.mode if reading is not None else None
-        capacity_wh = node.settings.hardware.battery_nominal_capacity_wh
         own = [deal for deal in self._board.own_deals(node.unit_id) if not deal.is_ended]
-        found = edges.edges(node.settings.scenario)
-        return UnitView(
-            unit_id=node.unit_id,
-            name=node.settings.unit_name or node.unit_id,
-            alive=alive,
-            mode=str(node.mode),
-            local_mode=node.local_mode,
-            state_of_charge_pct=reading.battery.state_of_charge_pct if reading is not None else None,
-            remaining_wh=reading.remaining_wh(capacity_wh) if reading is not None else None,
-            converter_mode=mode.name if mode is not None else None,
-            grid_voltage_v=meter.grid_voltage_v if meter is not None else None,
-            grid_current_a=meter.grid_current_a if meter is not None else None,
-            grid_power_w=meter.grid_power_w if meter is not None else None,
-            battery_power_w=meter.battery_power_w if meter is not None else None,
-            battery_voltage_v=meter.battery_voltage_v if meter is not None else None,
-            battery_current_a=meter.battery_current_a if meter is not None else None,
-            temperature_c=meter.temperature_c if meter is not None else None,
-            capacity_wh=capacity_wh,
-            permission=str(reading.battery.permission) if reading is not None else None,
-            alarm=reading.converter.alarm_state if reading is not None else None,
-            solar_w=_house_w(reading, "pvc_charge_power"),
-            load_w=_house_w(reading, "ups_output_power"),
-            active_deals=len(own),
-            free_slots=node.free_slots(),
-            status=self._status_word(node),
-            last_error=self._last_errors.get(node.unit_id, ""),
-            serial_number=node.settings.serial_number,
-            driver=node.capabilities.name,
-            is_simulated=node.capabilities.simulated,
-            next_change=demand.next_change(node.settings.scenario, self.clock.now(), node.settings.zone),
-            preset=preset_of(node.settings.scenario, capacity_wh),
-            request_below_pct=None if found is None else round(100 * found.request_wh / capacity_wh, 2),
-            offer_above_pct=None if found is None else round(100 * found.offer_wh / capacity_wh, 2),
-            totals=sum((of_deal(node.unit_id, deal) for deal in own), self._ended_totals.get(node.unit_id, Totals())).to_json(),
-            is_grid_master=alive and node.role.is_held,
-            is_voltage_reference=mode is not None and mode.name == "VOLTAGE_REFERENCE",
-            reading_age_s=node.controller.reading_age_s() if reading is not None else None,
-            last_decline=node.user.last_decline,
-        )
-
-    def _status_word(self, node: Node) -> str | None:
-        reading = node.controller.reading
-        remaining_wh = None if reading is None else reading.remaining_wh(node.settings.hardware.battery_nominal_capacity_wh)
-        if remaining_wh is None:
-            return None
-        standing = demand.Standing(node.unit_id, self.clock.now(), node.settings.zone, remaining_wh)
-        found = demand.status_at(node.settings.scenario, standing)
-        return None if isinstance(found, Decline) else found[1].status
+        ended, error = self._ended_totals.get(node.unit_id, Totals()), self._last_errors.get(node.unit_id, "")
+        return view_of(node, own, ended, alive=node.unit_id not in self.dead, last_error=error, now=self.clock.now())
 
     async def _observe(self) -> None:
         """Turn changes of the store into events."""
@@ -540,12 +489,6 @@ class LocalCommunity:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-
-
-def _house_w(reading: Reading | None, key: str) -> float | None:
-    """A power that the device knows of the house, if it does."""
-    value = None if reading is None else reading.house.get(key)
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _later(first: Deal | None, second: Deal) -> Deal:

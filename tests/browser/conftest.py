@@ -27,4 +27,7 @@ def browser() -> dict[str, str]:
         if result.returncode:
             installed.unlink()
             raise AssertionError(result.stderr)
-    return {**os.environ, "BROWSER_MODULES": str(folder)}
+    environment = {**os.environ, "BROWSER_MODULES": str(folder)}
+    # A whole browser where there is one or one can be had; the small engine that came with the modules otherwise.
+    whole = subprocess.run([str(ROOT / "scripts/setup-browser")], capture_output=True, text=True, timeout=300, check=False)
+    return {**environment, "CHROMIUM": whole.stdout.strip().splitlines()[-1]} if whole.returncode == 0 else environment

@@ -1,13 +1,13 @@
 // Pages of a running Home Assistant, as its first user sees them; prints what was seen as JSON.
 // usage: node homeassistant.mjs URL FOLDER [{"name","path","width","height","dark","language"}...]
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 const require = createRequire(`${process.env.BROWSER_MODULES}/`);
 const { chromium } = require("playwright-core");
 const { default: engine } = await import(require.resolve("@sparticuz/chromium"));
 const [url, folder, wanted] = process.argv.slice(2);
 const tokens = JSON.parse(readFileSync(`${folder}/tokens.json`, "utf8"));
-const own = process.env.CHROMIUM || (existsSync("/usr/bin/chromium") ? "/usr/bin/chromium" : "");
+const own = process.env.CHROMIUM;
 const executablePath = own || (await engine.executablePath());
 const args = own ? ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"] : [...engine.args, "--no-sandbox"];
 const seen = { errors: [], texts: {} };
