@@ -25,6 +25,8 @@ from apis_core.ports import GuardOrders, GuardRole
 from tests.test_processes import APIS, ENVIRONMENT, ROOT, a_port, apis, emulator, folders
 
 pytestmark = pytest.mark.alone
+# More of them in the long runs of the night.
+KILLS = int(os.environ.get("APIS_GUARD_KILLS", "8"))
 
 WAIT, REFERENCE_CODE = "0x0000", "0x0014"
 
@@ -231,7 +233,7 @@ def reference_and_currents(port: int, units: tuple[str, ...]) -> tuple[list[str]
     return [u for u, m in modes.items() if m == REFERENCE_CODE], [u for u, m in modes.items() if m not in (WAIT, REFERENCE_CODE)]
 
 
-@pytest.mark.parametrize(("how", "count"), [("kill", 20), ("term and kill", 8)])
+@pytest.mark.parametrize(("how", "count"), [("kill", KILLS), ("term and kill", 8)])
 async def test_a_node_that_is_killed_leaves_a_safe_line_and_takes_its_deals_up_again(tmp_path: Path, how: str, count: int) -> None:
     units = tuple(f"E{i:03}" for i in range(1, count + 1))
     with emulator(count, 4) as port:

@@ -145,13 +145,16 @@ async def test_a_daemons_units(tmp_path: Path) -> None:
 
 async def test_units_within_home_assistant_outlive_its_end(tmp_path: Path) -> None:
     """Killed in mid-deal, nothing restarted: every converter waits in time. Started again: the deal is settled and told right."""
-    with emulator(2, 1) as device_port:
+    device_port = a_port()
+    (tmp_path / "emulator.yaml").write_text("ramp_s: 2\n")
+    arguments = ("emulator", "--units", "4", "--port", str(device_port), "--config", str(tmp_path / "emulator.yaml"))
+    with running(*arguments, until=f"127.0.0.1:{device_port}"):
         (tmp_path / "files").mkdir()
-        folders(tmp_path / "files", device_port, ("E001", "E002"))
+        folders(tmp_path / "files", device_port)
 
         async def modes(session: aiohttp.ClientSession) -> dict[str, str]:
             found = {}
-            for unit in ("E001", "E002"):
+            for unit in ("E001", "E002", "E003", "E004"):
                 async with session.get(f"http://127.0.0.1:{device_port}/get/dcdc/status/{unit}") as response:
                     found[unit] = (await response.json())["status"]["status"]
             return found
@@ -176,9 +179,10 @@ async def test_units_within_home_assistant_outlive_its_end(tmp_path: Path) -> No
                 )
 
                 async def started() -> bool:
-                    return "0x0000" not in (await modes(session)).values()
+                    found = await modes(session)
+                    return "0x0000" not in (found["E001"], found["E002"])
 
-                await until(started, 200, "the deal does not start", home)
+                await until(started, 60, "the deal does not start", home)
                 await home.hang_up()
                 os.killpg(home.process.pid, signal.SIGKILL)
                 killed_s = time.monotonic()
@@ -193,7 +197,7 @@ async def test_units_within_home_assistant_outlive_its_end(tmp_path: Path) -> No
 
                 async def back() -> bool:
                     found = (await home.states()).get("sensor.here_members", {})
-                    return found.get("state") == "2"
+                    return found.get("state") == "4"
 
                 await until(back, 60, "the entry does not load again", home)
 
