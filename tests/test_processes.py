@@ -26,6 +26,8 @@ from apis_core.emulator.settings import Settings as EmulatorSettings
 from apis_core.ledger import schema
 from apis_core.ledger.database import sqlite_url
 from apis_core.model.deal import Deal
+from apis_core.model.errors import CommandRefusedError
+from apis_core.server.client import RemoteCommunity
 from tests.builders import scenario_json
 from tests.model.test_files import CONFIG, a_policy_file, change, write
 
@@ -382,3 +384,22 @@ async def test_the_emulator_answers_errors_as_json_and_goes_on() -> None:
         assert world.engine.elapsed_s > before
         async with session.post("/set/acc/10") as response:
             assert response.status == 405
+
+
+async def test_scenarios_presets_and_statements_are_the_same_from_afar(community: tuple[LocalCommunity, str]) -> None:
+    local, url = community
+    remote = RemoteCommunity.connect(url)
+    try:
+        assert await remote.scenario("E001") == await local.scenario("E001")
+        assert (await remote.preview_scenario("E001"))["now"] == (await local.preview_scenario("E001"))["now"]
+        assert await remote.statement("E001") == tuple(await local.statement("E001"))
+        await remote.set_preset("E001", "storm", "afar")
+        units = {unit.unit_id: unit for unit in (await remote.snapshot()).units}
+        assert (units["E001"].preset, units["E001"].request_below_pct) == ("storm", 90)
+        await remote.move_edges("E001", request_below_pct=None, offer_above_pct=99, who="afar")
+        assert [version["who"] for version in await remote.scenario_versions("E001")][-2:] == ["afar", "afar"]
+        with pytest.raises(CommandRefusedError, match="expected one of balanced"):
+            await remote.set_preset("E001", "party", "afar")
+        assert (await remote.preview_scenario("E001", await local.scenario("E002")))["hours"]
+    finally:
+        await remote.close()
