@@ -171,6 +171,19 @@ class GuardReport:
     off_ago_s: float
     beat_ago_s: float
 
+    @classmethod
+    def from_json(cls, status: Json, now_s: float) -> GuardReport:
+        """As a dead-man tells it; its moments are seconds of the clock that says `now_s`. Raises KeyError, TypeError, ValueError."""
+        return cls(
+            GuardRole(status["role"]),
+            int(status["epoch"]),
+            str(status["trip"]),
+            now_s - float(status["trippedS"]),
+            bool(status["isOff"]),
+            now_s - float(status["offS"]),
+            now_s - float(status["lastBeatS"]),
+        )
+
 
 class Guard(Protocol):
     """A unit's way to its converter's one writer, which goes on when the unit's process does not."""

@@ -1,7 +1,7 @@
 """What a converter is made to do: mode changes in the order that the hardware wants, confirmed; and what it says of itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..drivers.eza2500 import codec
@@ -10,6 +10,7 @@ from ..drivers.eza2500.codec import Alarms, BusTarget, LineError, Measurements, 
 from ..model.converter import ConverterMode
 from ..model.errors import CommandRefusedError
 from ..ports import Clock
+from ..rules.device_sequence import Step, steps
 from .settings import Settings
 
 CONFIRM_PAUSE_S = 0.1
@@ -42,14 +43,6 @@ class Order:
     voltage_v: float
     current_a: float
     droop_pct: float
-
-
-@dataclass(slots=True)
-class Acknowledged:
-    """The set-points that a converter has acknowledged during a change."""
-
-    target: BusTarget | None = None
-    protection: Protection | None = None
 
 
 class Hands:
@@ -96,16 +89,11 @@ class Hands:
     async def change(self, order: Order, unless: Callable[[], str]) -> tuple[BusTarget, Protection]:
         """Bring the converter into an active mode and confirm it; the set-points as it acknowledged them.
 
-        What cannot be confirmed ends in wait.
-
-        `unless` may refuse it before its first step; between the steps only a wait ends it, so that no state is half made.
-
-        The order of the steps is the hardware's (hardware reference 3.4): set-points before the mode when it starts, the
-        voltage before and the current after it when a current mode becomes the reference. A
-        reference that becomes a current mode gets its current first: it would push the whole capacity otherwise. Between
-        the two current modes it waits.
+        What cannot be confirmed ends in wait. `unless` may refuse it before its first step; between the steps only a wait
+        ends it, so that no state is half made.
 
         Raises:
+            CommandRefusedError: with the reason of `unless`.
             LineError: if a step fails; the converter has been told to wait then.
 
         """
@@ -116,9 +104,7 @@ class Hands:
             present = None
             try:
                 present = CODES.get(int((await self._converter.read(codec.MODE, Priority.COMMAND)).mode))
-                acknowledged = Acknowledged()
-                for step in self._steps(present, order, stopped, acknowledged):
-                    await step()
+                acknowledged = await self._carry_out(steps(present, order.mode), order, stopped)
                 await self._confirm(order.mode)
             except LineError, asyncio.CancelledError:
                 # A reference that could not be set anew still holds the line.
@@ -127,35 +113,22 @@ class Hands:
                 raise
             finally:
                 self.changed_s = self._clock.wall()
-        assert acknowledged.target is not None
-        assert acknowledged.protection is not None
-        return acknowledged.target, acknowledged.protection
+        return acknowledged
 
-    def _steps(
-        self, present: ConverterMode | None, order: Order, stopped: Callable[[], str], acknowledged: Acknowledged
-    ) -> list[Callable[[], Awaitable[None]]]:
-        async def voltage() -> None:
-            target = BusTarget(order.voltage_v, order.droop_pct)
-            acknowledged.target = await self._converter.write(codec.BUS_TARGET, target, unless=stopped)
-
-        async def current() -> None:
-            acknowledged.protection = await self._write_current(order.current_a, stopped)
-
-        async def mode(wanted: ConverterMode = order.mode) -> None:
-            await self._converter.write(codec.MODE, Mode(int(wanted, 16)), unless=stopped)
-
-        async def wait() -> None:
-            await mode(ConverterMode.WAIT)
-
-        if present is order.mode:
-            return [voltage, current]
-        if present is ConverterMode.WAIT:
-            return [voltage, current, mode]
-        if present is ConverterMode.VOLTAGE_REFERENCE:
-            return [current, mode, voltage]
-        if present is not None and order.mode is ConverterMode.VOLTAGE_REFERENCE:
-            return [voltage, mode, current]
-        return [wait, voltage, current, mode]
+    async def _carry_out(self, steps: Iterable[Step], order: Order, stopped: Callable[[], str]) -> tuple[BusTarget, Protection]:
+        """Each step in turn; every change sets both set-points."""
+        target, protection = BusTarget(order.voltage_v, order.droop_pct), self._protection(order.current_a)
+        for step in steps:
+            match step:
+                case Step.VOLTAGE:
+                    target = await self._converter.write(codec.BUS_TARGET, target, unless=stopped)
+                case Step.CURRENT:
+                    protection = await self._converter.write(codec.PROTECTION, protection, unless=stopped)
+                case Step.MODE:
+                    await self._converter.write(codec.MODE, Mode(int(order.mode, 16)), unless=stopped)
+                case Step.WAIT:
+                    await self._converter.write(codec.MODE, Mode(int(ConverterMode.WAIT, 16)), unless=stopped)
+        return target, protection
 
     async def wait(self) -> None:
         """Put the converter to wait and confirm it: before everything else that is to be sent.
@@ -173,6 +146,7 @@ class Hands:
 
     async def set_voltage(self, voltage_v: float, droop_pct: float, unless: Callable[[], str] | None = None) -> BusTarget:
         """Set the line's voltage and droop; what holds now. Raises LineError."""
+        self._check_voltage(voltage_v, droop_pct)
         async with self._changing:
             self._refuse(unless)
             try:
@@ -212,18 +186,23 @@ class Hands:
             OutOfRangeError: if it is not.
 
         """
+        self._check_voltage(order.voltage_v, order.droop_pct)
+        self._check_current(order.current_a)
+
+    def _check_voltage(self, voltage_v: float, droop_pct: float) -> None:
         limits = self.settings.limits
         voltage, droop = BusTarget.QUANTITIES
-        voltage.to_raw("dvg", order.voltage_v)
-        droop.to_raw("drg", order.droop_pct)
-        if not limits.ugv <= order.voltage_v <= limits.ogv:
-            raise codec.OutOfRangeError(f"dvg: found {order.voltage_v:g}, expected {limits.ugv:g} to {limits.ogv:g}, as configured")
-        self._check_current(order.current_a)
+        voltage.to_raw("dvg", voltage_v)
+        droop.to_raw("drg", droop_pct)
+        if not limits.ugv <= voltage_v <= limits.ogv:
+            raise codec.OutOfRangeError(f"dvg: found {voltage_v:g} V, expected {limits.ugv:g} to {limits.ogv:g} V, as configured")
 
     def _check_current(self, current_a: float) -> None:
         Protection.QUANTITIES[1].to_raw("dig", current_a)
         if current_a > self.settings.largest_current_a:
-            raise codec.OutOfRangeError(f"dig: found {current_a:g}, expected at most {self.settings.largest_current_a:g}, as configured")
+            raise codec.OutOfRangeError(
+                f"dig: found {current_a:g} A, expected at most {self.settings.largest_current_a:g} A, as configured"
+            )
 
     def _protection(self, current_a: float) -> Protection:
         limits = self.settings.limits

@@ -42,6 +42,7 @@ class Keeper:
         self.has_heartbeat = False
         self.leaving_s: float | None = None
         self.trips = 0
+        self._stopped_s: float | None = None
         self._wake = asyncio.Event()
         self._default()
 
@@ -180,7 +181,6 @@ class Keeper:
         while True:
             self._judge()
             if SELF in self.mind.due(self.now_s):
-                self.trips += 1
                 await self._stop()
             next_s = self._next_s()
             with contextlib.suppress(TimeoutError):
@@ -211,11 +211,15 @@ class Keeper:
         return min((moment for moment in moments if moment is not None), default=None)
 
     async def _stop(self) -> None:
-        _LOGGER.warning("the converter is put to wait: %s", self.state.trip)
+        if self._stopped_s != self.state.tripped_s:
+            # Said and counted once, however often the wait has to be sent.
+            self._stopped_s = self.state.tripped_s
+            self.trips += 1
+            _LOGGER.warning("the converter is put to wait: %s", self.state.trip)
         try:
             await self._hands.wait()
         except LineError as error:
-            _LOGGER.warning("the wait was not confirmed, it is sent again: %s", error)
+            _LOGGER.info("the wait was not confirmed, it is sent again: %s", error)
             return
         self.mind.saw(SELF, is_off=True, now_s=self.now_s)
 

@@ -193,15 +193,12 @@ class Service:
             self.keeper.begins(mode)
             target, protection = await self._change(order, refusal)
             return await self._told(mode, target, protection)
-        known = self._last if self._last_s == self.hands.changed_s else self.snapshot
-        if known is not self._last and known is not None and known.taken_s < self.hands.changed_s:
-            known = None
+        known = self._still_known()
         if mode is not None:
             # The mode first: a stop is taken whatever becomes of its set-points.
             await self.hands.wait()
             self.keeper.done(mode)
-        if known is None:
-            known = await self.look()
+        known = known or await self.look()
         target, protection = known.target, known.protection
         if command.voltage_v is not None or command.droop_pct is not None:
             voltage_v = target.voltage_v if command.voltage_v is None else command.voltage_v
@@ -240,16 +237,18 @@ class Service:
     def _refusal_of(self, command: Command) -> _Refusal:
         return lambda: self.keeper.refusal(command.mode, epoch=command.epoch, deadline_s=command.deadline_s)
 
-    async def _known(self) -> Snapshot:
-        """Set-points that nobody has changed since they were read."""
+    def _still_known(self) -> Snapshot | None:
+        """What was acknowledged or read last, if nobody has changed a set-point since."""
+        if self._last is not None and self._last_s == self.hands.changed_s:
+            return self._last
         snapshot = self.snapshot
-        return snapshot if snapshot is not None and snapshot.taken_s >= self.hands.changed_s else await self.look()
+        return snapshot if snapshot is not None and snapshot.taken_s >= self.hands.changed_s else None
 
     async def _order(self, mode: ConverterMode, command: Command) -> Order:
         """A whole order; what the client left out stays as it is."""
         voltage_v, current_a, droop_pct = command.voltage_v, command.current_a, command.droop_pct
         if voltage_v is None or current_a is None or droop_pct is None:
-            known = await self._known()
+            known = self._still_known() or await self.look()
             voltage_v = known.target.voltage_v if voltage_v is None else voltage_v
             droop_pct = known.target.droop_pct if droop_pct is None else droop_pct
             current_a = known.protection.bus_current_a if current_a is None else current_a

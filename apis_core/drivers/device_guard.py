@@ -100,16 +100,7 @@ class DeviceGuard:
                 if response.status != 200:
                     return None
                 status = orjson.loads(await response.read())
-            now_s = float(status["now"])
-            return GuardReport(
-                GuardRole(status["role"]),
-                int(status["epoch"]),
-                str(status["trip"]),
-                now_s - float(status["trippedS"]),
-                bool(status["isOff"]),
-                now_s - float(status["offS"]),
-                now_s - float(status["lastBeatS"]),
-            )
+            return GuardReport.from_json(status, float(status["now"]))
         except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             _LOGGER.debug("%s: report: %s", self._unit_id, error)
             return None

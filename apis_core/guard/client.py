@@ -251,15 +251,7 @@ class ProcessUnitGuard:
         status, now_s = answer.get("status"), self._guard.clock.wall()
         if not status:
             return None
-        return GuardReport(
-            GuardRole(status["role"]),
-            int(status["epoch"]),
-            str(status["trip"]),
-            now_s - float(status["trippedS"]),
-            bool(status["isOff"]),
-            now_s - float(status["offS"]),
-            now_s - float(status["lastBeatS"]),
-        )
+        return GuardReport.from_json(status, now_s)
 
     async def close(self) -> None:
         """See Guard."""

@@ -124,6 +124,8 @@ class Converter:
         self._parser = Parser(ANSWER_START, ANSWER_LENGTHS, self._addresses)
         self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
         self._numbers = itertools.count()
+        # How many of the jobs that wait go before everything else.
+        self._urgent = 0
         self._port: Port | None = None
         self._reopen_at_s = 0.0
         self._reopen_pause_s = REOPEN_FIRST_S
@@ -157,29 +159,36 @@ class Converter:
 
     async def _exchange[T: Message](self, command: Command[T], value: T | None, priority: Priority, unless: Callable[[], str]) -> T:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._urgent += priority is Priority.URGENT
         self._jobs.put_nowait(_Job(priority, next(self._numbers), unless, command, value, answer))
         return await answer
 
     async def run(self) -> None:
-        """Own the port until cancelled."""
+        """Own the port until cancelled. Whatever happens here, whoever waits for an answer gets one."""
+        job: _Job | None = None
         try:
             while True:
                 job = await self._jobs.get()
+                self._urgent -= job.priority is Priority.URGENT
                 if job.answer.cancelled():
                     continue
                 try:
                     result = await self._carry_out(job)
                 except LineError as error:
                     self.counters.failures += 1
-                    if not job.answer.done():
-                        job.answer.set_exception(error)
+                    _fail(job, error)
                 else:
                     if not job.answer.done():
                         job.answer.set_result(result)
         finally:
+            # An answer that is cancelled would end who waits for it as if that had been cancelled: the dead-man does wait.
             self._drop()
+            gone = PortError(f"{self.name}: nobody speaks on this line any more")
+            if job is not None:
+                _fail(job, gone)
             while not self._jobs.empty():
-                self._jobs.get_nowait().answer.cancel()
+                _fail(self._jobs.get_nowait(), gone)
+            self._urgent = 0
 
     @property
     def is_open(self) -> bool:
@@ -208,13 +217,10 @@ class Converter:
                 errors -= 1
                 if errors < 0:
                     raise
-            if job.priority is not Priority.URGENT and self._urgent_waits():
+            if job.priority is not Priority.URGENT and self._urgent:
                 raise WithdrawnError(f"{self.name}: {job.command.name} gives way to a stop")
             self.counters.retries += 1
             await self._clock.sleep_wall(self._timing.retry_pause_s)
-
-    def _urgent_waits(self) -> bool:
-        return any(job.priority is Priority.URGENT for job in self._jobs._queue)  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way to look
 
     async def _try(self, command: Command[Any], value: Message | None) -> Message:
         port = await self._opened()
@@ -277,3 +283,8 @@ class Converter:
 
 def _nothing() -> str:
     return ""
+
+
+def _fail(job: _Job, error: LineError) -> None:
+    if not job.answer.done():
+        job.answer.set_exception(error)
