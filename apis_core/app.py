@@ -1,9 +1,8 @@
 """The composition root: puts the parts together. The only module that may import everything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 import contextlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 import fcntl
 import hashlib
@@ -21,26 +20,30 @@ from .clock import ScaledClock, WallClock
 from .cluster.embedded import EmbeddedHub
 from .cluster.memory_store import EmbeddedStore
 from .cluster.store_file import StoreFile
-from .community import LocalCommunity
 from .drivers.http import HttpSender
-from .drivers.registry import Opened, Site, misfits, open_driver
+from .drivers.registry import url as url_of
 from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
-from .ledger.unit_ledger import LedgerWriter, UnitLedger
+from .ledger.unit_ledger import LedgerWriter
+from .local_community import LocalCommunity, Maker
 from .model.deal import Deal
 from .model.errors import ApisError, ClusterError, ConfigError, DriverError, MessageError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
-from .model.installation import Address, UnitFiles, load_unit
+from .model.installation import EMULATED, Address, UnitFiles, load_unit
+from .model.limits import check_limits
 from .model.policy import Policy
 from .model.scenario import Scenario
 from .model.times import parse_time
+from .model.unit_plan import UnitPlan
 from .node import Node
-from .ports import Clock, DeviceRequest, Driver, Guard
+from .ports import Clock, DeviceRequest
+from .rules.charter import with_members
 from .server.client import RemoteCommunity
 from .unit.board import CHARTER, DEAL, LEASE
 from .unit.settings import Settings
+from .workshop import UnitSetup, Workshop, came_with
 
 if TYPE_CHECKING:
     from .emulator.settings import Settings as EmulatorSettings
@@ -49,25 +52,12 @@ if TYPE_CHECKING:
     from .emulator.world import World
 
 _LOGGER = logging.getLogger(__name__)
-FOLLOW_PERIOD_S = 10.0
+FOLLOW_PERIOD_S, RETRY_S = 10.0, 30.0
 DATABASE_NAME = "apis.sqlite"
 STORE_NAME = "cluster.sqlite"
 
 
-EMULATED = "dcdc_emulator"
 CONFIG_NAME = "config.json"
-
-
-@dataclass(frozen=True, slots=True)
-class UnitSetup:
-    """Everything one unit of this process is made from."""
-
-    settings: Settings
-    device: Address
-    system_type: str = EMULATED
-    deal_log_format: str | None = None
-    state_file: Path | None = None
-    files: UnitFiles | None = None
 
 
 def load_setups(paths: Sequence[Path]) -> tuple[UnitSetup, ...]:
@@ -135,7 +125,35 @@ def _setup(unit: UnitFiles) -> UnitSetup:
     if installation.state_file_format is not None:
         text = installation.state_file_format.replace("{tmpdir}", tempfile.gettempdir())
         state_file = Path(text.replace("%s", "operationMode"))
-    return UnitSetup(settings, installation.emulator, installation.system_type, installation.deal_log_dir_format, state_file, unit)
+    return UnitSetup(
+        settings,
+        {"emulator": installation.emulator, "dcdc_controller": installation.dcdc_controller, "emu_driver": installation.emu_driver},
+        installation.system_type,
+        installation.driver_options,
+        installation.deal_log_dir_format,
+        state_file,
+        unit,
+    )
+
+
+def planned_setups(plans: Sequence[UnitPlan], policy: Policy, zone: tzinfo, community_id: str) -> tuple[UnitSetup, ...]:
+    """Units that somebody keeps as data; they are the members of their community.
+
+    Raises:
+        ConfigError: with every unit whose limits do not go with the policy.
+
+    """
+    policy = with_members(policy, [plan.unit_id for plan in plans])
+    problems = [problem for plan in plans for problem in check_limits(plan.hardware, policy, plan.unit_id)]
+    if problems:
+        raise ConfigError(tuple(problems))
+    return tuple(_planned(plan, policy, zone, community_id) for plan in plans)
+
+
+def _planned(plan: UnitPlan, policy: Policy, zone: tzinfo, community_id: str) -> UnitSetup:
+    name = plan.name or plan.unit_id
+    settings = Settings(plan.unit_id, policy, plan.hardware, plan.scenario, zone, community_id, community_id, name, plan.serial_number)
+    return UnitSetup(settings, plan.addresses, plan.system_type, plan.driver_options)
 
 
 def lock_cluster(setup: UnitSetup, data_dir: Path) -> IO[str]:
@@ -189,49 +207,25 @@ async def open_community(
             clock: WallClock = WallClock()
             if all(setup.system_type == EMULATED for setup in setups):
                 clock = await _follow_device(session, setups[0])
-            rng = random.Random(seed)
             hub = EmbeddedHub(store_file, clock.wall)
             await _take_over(hub.store)
             await _agreed_policy(hub.store, setups)
             guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
-            nodes = []
-            # The community that is told is made of these units.
-            opened = await _open_drivers(session, setups, clock, lambda unit_id: community.reference_leaves(unit_id))  # noqa: PLW0108
-            for setup, device in zip(setups, opened, strict=True):
-                unit_id = setup.settings.unit_id
-                nodes.append(
-                    Node(
-                        setup.settings,
-                        device.driver,
-                        hub.join(unit_id),
-                        UnitLedger(writer, unit_id),
-                        clock,
-                        random.Random(rng.getrandbits(64)),
-                        guard=device.guard or _guard_of(guards, setup, device.driver),
-                        deal_log_format=setup.deal_log_format,
-                        state_file=setup.state_file,
-                    )
-                )
+            workshop = Workshop(session, hub, writer, guards, clock, random.Random(seed))
+            nodes, absent = await _open_patiently(workshop, setups)
             community = LocalCommunity(tuple(nodes), clock)
-            _look_who_is_missing(nodes)
+            community.absent.update(setup.settings.unit_id for setup in absent)
+            workshop.on_leaving = community.reference_leaves
+            community.maker = _maker(workshop, community, setups[0])
+            _look_who_is_missing(community)
             community.guard = guards.scope
             if isinstance(guards, GuardProcess):
                 guards.on_leaving = community.reference_leaves
-            stamps = {path: _stamp(path) for setup in setups if setup.files is not None for path in _files(setup)}
-            await community.start()
-            works = [_reload_files(community, setups, stamps)]
-            if isinstance(clock, ScaledClock):
-                works.append(_keep_following(session, setups[0], clock))
-            tasks = [asyncio.create_task(work) for work in works]
-            if isinstance(guards, MemoryGuard):
-                tasks.append(asyncio.create_task(guards.run()))
+            helpers = _helpers(community, session, setups, clock, guards)
             try:
-                yield community
+                async with _helped(community, [*helpers, _keep_trying(community, workshop, setups)], patient=setups[0].files is None):
+                    yield community
             finally:
-                await community.close()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
                 if isinstance(guards, GuardProcess):
                     await guards.close()
     finally:
@@ -240,14 +234,101 @@ async def open_community(
         lock.close()
 
 
-def _look_who_is_missing(nodes: Sequence[Node]) -> None:
+@contextlib.asynccontextmanager
+async def _helped(community: LocalCommunity, works: Sequence[Coroutine[Any, Any, None]], *, patient: bool) -> AsyncIterator[None]:
+    """The community, started and ended in order, with what works beside it."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await community.start(patient=patient)
+        try:
+            yield
+        finally:
+            await community.close()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _helpers(
+    community: LocalCommunity, session: aiohttp.ClientSession, setups: Sequence[UnitSetup], clock: Clock, guards: GuardProcess | MemoryGuard
+) -> list[Coroutine[Any, Any, None]]:
+    stamps = {path: _stamp(path) for setup in setups if setup.files is not None for path in _files(setup)}
+    works = [_reload_files(community, setups, stamps)]
+    if isinstance(clock, ScaledClock):
+        works.append(_keep_following(session, setups[0], clock))
+    if isinstance(guards, MemoryGuard):
+        works.append(guards.run())
+    return works
+
+
+def _maker(workshop: Workshop, community: LocalCommunity, like: UnitSetup) -> Maker | None:
+    """How the community makes a unit that comes while it runs; units that stand in files come from there only."""
+    if like.files is not None:
+        return None
+
+    async def prepare(plan: UnitPlan) -> Callable[[], Awaitable[Node]]:
+        policy = await community.policy()
+        setup = _planned(plan, policy, like.settings.zone, like.settings.community_id)
+        device = await workshop.open(setup)
+
+        async def make() -> Node:
+            node = await workshop.make(setup, device)
+            node.role.reachable = community.unit_ids
+            return node
+
+        return make
+
+    return prepare
+
+
+def _look_who_is_missing(community: LocalCommunity) -> None:
     """Units that run elsewhere cannot be reached from here: two processes with a Grid Master each would share one line."""
-    here = frozenset(node.unit_id for node in nodes)
-    for node in nodes:
-        node.role.reachable = lambda: here
-    reasons = {node.role.read_only for node in nodes if node.unit_id in node.settings.policy.member_unit_ids} - {""}
+    for node in community.nodes.values():
+        node.role.reachable = community.unit_ids
+    reasons = {node.role.read_only for node in community.nodes.values() if node.unit_id in node.settings.policy.member_unit_ids} - {""}
     for reason in sorted(reasons):
         _LOGGER.warning("%s; it only reads", reason)
+
+
+async def _open_patiently(workshop: Workshop, setups: Sequence[UnitSetup]) -> tuple[list[Node], list[UnitSetup]]:
+    """The units whose devices can be opened, and those that have to be waited for, where at least one can.
+
+    Raises:
+        ApisError: if none can, or one that stands in files cannot.
+
+    """
+    nodes, absent = list[Node](), list[UnitSetup]()
+    failure: ApisError | None = None
+    for setup in setups:
+        try:
+            device = await workshop.open(setup)
+        except DriverError as error:
+            if setup.files is not None:
+                raise
+            failure = failure or error
+            absent.append(setup)
+            _LOGGER.warning("%s: %s; it is tried again", setup.settings.unit_id, error)
+        else:
+            nodes.append(await workshop.make(setup, device))
+    if failure is not None and not nodes:
+        raise failure
+    return nodes, absent
+
+
+async def _keep_trying(community: LocalCommunity, workshop: Workshop, setups: Sequence[UnitSetup]) -> None:
+    """Start whoever could not be started, as soon as its device answers."""
+    by_id = {setup.settings.unit_id: setup for setup in setups}
+    while True:
+        await asyncio.sleep(RETRY_S)
+        for unit_id in sorted(community.absent & set(by_id)):
+            try:
+                device = await workshop.open(by_id[unit_id])
+                node = await workshop.make(by_id[unit_id], device)
+                node.role.reachable = community.unit_ids
+                await community.start_unit(node)
+            except ApisError as error:
+                _LOGGER.debug("%s: %s", unit_id, error)
 
 
 async def _agreed_policy(store: EmbeddedStore, setups: Sequence[UnitSetup]) -> None:
@@ -271,45 +352,6 @@ async def _agreed_policy(store: EmbeddedStore, setups: Sequence[UnitSetup]) -> N
         setup.settings.policy = agreed
 
 
-async def _open_drivers(
-    session: aiohttp.ClientSession, setups: Sequence[UnitSetup], clock: Clock, on_leaving: Callable[[str], None]
-) -> tuple[Opened, ...]:
-    """The drivers of all units, which can do what their files ask of them."""
-    opened, problems = [], list[Problem]()
-    for setup in setups:
-        policy, hardware = setup.settings.policy, setup.settings.hardware
-        addresses, options = {"emulator": setup.device}, dict[str, Any]()
-        if setup.files is not None:
-            installation = setup.files.installation
-            addresses |= {"dcdc_controller": installation.dcdc_controller, "emu_driver": installation.emu_driver}
-            options = installation.driver_options
-        site = Site(setup.settings.unit_id, addresses, options, session, clock, policy.request_timeout_s, policy.request_limit, on_leaving)
-        device = await open_driver(setup.system_type, site)
-        voltages_v = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v
-        problems += misfits(device.driver.capabilities, hardware.grid_current_capacity_a, voltages_v, setup.settings.unit_id)
-        opened.append(device)
-    if problems:
-        raise ConfigError(tuple(problems))
-    return tuple(opened)
-
-
-def _guard_of(guards: GuardProcess | MemoryGuard, setup: UnitSetup, driver: Driver) -> Guard | None:
-    """The unit's dead-man, where its device has none."""
-    if driver.capabilities.dead_man != "guard":
-        return None
-    unit_id, base_url = setup.settings.unit_id, driver.capabilities.base_url
-    if isinstance(guards, MemoryGuard):
-        return guards.unit(unit_id, driver)
-    name = "".join(c if c.isalnum() else "-" for c in f"{base_url}-{unit_id}")
-    return guards.unit(
-        unit_id,
-        base_url=base_url,
-        status=driver.ask_status(),
-        lock=Path(tempfile.gettempdir()) / f"apis-writer-{name}.lock",
-        timeout_s=setup.settings.policy.request_timeout_s,
-    )
-
-
 def _open_store(data_dir: Path) -> StoreFile:
     try:
         return StoreFile(data_dir / STORE_NAME)
@@ -331,7 +373,7 @@ async def _device_time(session: aiohttp.ClientSession, setup: UnitSetup) -> tupl
         DriverError: if it does not say.
 
     """
-    base = f"http://{setup.device.host}:{setup.device.port}"
+    base = url_of(setup.emulator)
     sender = HttpSender(session, base, timeout_s=5.0, attempts=3)
     acceleration = await sender(DeviceRequest("GET", "/get/acc"))
     unit = await sender(DeviceRequest("GET", f"/get/unit/{setup.settings.unit_id}"))
@@ -395,6 +437,7 @@ async def _reload(community: LocalCommunity, setup: UnitSetup) -> None:
         scenario, _ = Scenario.from_json(content, str(scenario_file), hardware.battery_nominal_capacity_wh)
         setup.settings.hardware = hardware
         if scenario != setup.settings.scenario:
+            await came_with(node.ledger, scenario)
             await node.set_scenario(scenario, "file")
         _LOGGER.info("%s: changed files were taken over", node.unit_id)
     except ApisError as error:
@@ -460,7 +503,7 @@ def demo_setups(units: int, port: int, policy: Policy, hardware: Hardware, scena
     return tuple(
         UnitSetup(
             Settings(unit_id, policy, hardware, scenario, UTC, "demo", "demo", unit_id),
-            Address("127.0.0.1", port),
+            {"emulator": Address("127.0.0.1", port)},
         )
         for unit_id in (f"E{i + 1:03}" for i in range(units))
     )

@@ -1,33 +1,18 @@
 """The one interface that every face uses: the command line, the server, Home Assistant."""
 
-import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-import contextlib
+from collections.abc import AsyncIterator
 from datetime import datetime
-from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Protocol
 
-from .model.deal import FAULTS, Deal
-from .model.errors import ApisError, CommandRefusedError, ConfigError, ErrorReport
+from .model.deal import Deal
+from .model.hardware import Hardware
 from .model.modes import Command, OperationMode
 from .model.policy import Policy
 from .model.scenario import Scenario
-from .model.view import Event, Snapshot, UnitView
-from .node import Node
-from .ports import Clock, Json
-from .presets import PRESETS, community_scenario
-from .rules import demand, edges, preview, statement
-from .rules.lifecycle import DealState, state as state_of
-from .rules.slots import promised_wh
-from .rules.statement import Totals, of_deal
-from .unit.board import ISOLATED, LEASE, Board
-from .unit_view import view_of
-
-EVENTS_KEPT = 1000
-# Read once: it stands in a file.
-VERSION = version("apis-interchange")
-SUBSCRIBER_QUEUE = 1000
+from .model.unit_plan import UnitPlan
+from .model.view import Event, Snapshot
+from .ports import Json
+from .rules.scenario_rule import RuleChange
 
 
 class Community(Protocol):
@@ -36,8 +21,11 @@ class Community(Protocol):
     async def snapshot(self) -> Snapshot:
         """Units and deals now."""
 
-    def subscribe(self) -> AsyncIterator[Event]:
-        """Every event from now on. A subscriber that does not keep up loses the oldest."""
+    def subscribe(self, after: int | None = None) -> AsyncIterator[Event]:
+        """Every event from now on, or what is still known of those after one that was seen (`Event.sequence`).
+
+        A subscriber that does not keep up loses the oldest.
+        """
 
     async def deals(self, start: datetime | None = None, end: datetime | None = None, unit_id: str | None = None) -> tuple[Deal, ...]:
         """Deals created within a span, past ones included, oldest first."""
@@ -68,8 +56,14 @@ class Community(Protocol):
     async def stop_deal(self, deal_id: str, who: str) -> None:
         """End a deal in order. Raises CommandRefusedError if there is none."""
 
-    async def control_converter(self, unit_id: str, command: Command) -> None:
-        """Drive a converter by hand, in manual mode only. Raises CommandRefusedError."""
+    async def control_converter(self, unit_id: str, command: Command, duration_s: float | None = None) -> None:
+        """Drive a converter by hand, in manual mode only; after the duration it waits again. Raises CommandRefusedError."""
+
+    async def inject_fault(self, unit_id: str, fault: Json, duration_s: float | None, who: str) -> None:
+        """Let something go wrong with an emulated unit (`emulator.faults.UnitFault`); an empty fault makes it well.
+
+        Raises CommandRefusedError for a real one.
+        """
 
     async def declare_isolated(self, unit_id: str, who: str) -> None:
         """A person has taken a converter that nobody can reach off the line: it counts as off until its unit answers again.
@@ -89,6 +83,9 @@ class Community(Protocol):
     async def scenario_versions(self, unit_id: str) -> tuple[Json, ...]:
         """Who has given a unit which scenario, and when, oldest first: `time`, `who`, `scenario`. Raises CommandRefusedError."""
 
+    async def update_scenario_rule(self, unit_id: str, change: RuleChange, who: str) -> None:
+        """Change one line of a unit's scenario: a new version of it. Raises CommandRefusedError."""
+
     async def set_preset(self, unit_id: str, preset: str, who: str) -> None:
         """Let a unit live by one of the shipped scenarios. Raises CommandRefusedError."""
 
@@ -103,6 +100,27 @@ class Community(Protocol):
     async def statement(self, unit_id: str, start: datetime | None = None, end: datetime | None = None) -> tuple[Json, ...]:
         """What a unit exchanged with each partner in each month. Raises CommandRefusedError."""
 
+    async def presets(self) -> tuple[str, ...]:
+        """The names of the shipped scenarios."""
+
+    async def resume(self, who: str) -> None:
+        """Let the community share again after an emergency stop. Raises CommandRefusedError if there was none."""
+
+    async def diagnostics(self) -> Json:
+        """All that helps to find out what is wrong: what is shown, the policy, each unit's limits and scenario, the last events."""
+
+    async def add_unit(self, plan: UnitPlan, who: str) -> None:
+        """Begin to run a unit, which joins the community while the others share. Raises CommandRefusedError, or ApisError."""
+
+    async def update_unit(self, plan: UnitPlan, who: str) -> None:
+        """Run a unit as another plan says: its own deals end in order, those of others go on. Raises as `add_unit` does."""
+
+    async def remove_unit(self, unit_id: str, who: str) -> None:
+        """End a unit in order and let it go; deals of others go on. Raises CommandRefusedError."""
+
+    async def check_limits(self, hardware: Hardware) -> tuple[str, ...]:
+        """What of a unit's limits does not go with what the community has agreed on: a sentence for each."""
+
     async def policy(self) -> Policy:
         """What the community has agreed on."""
 
@@ -111,401 +129,3 @@ class Community(Protocol):
 
     async def close(self) -> None:
         """Let go; a community in this process ends in order."""
-
-
-class LocalCommunity:
-    """The units of this process."""
-
-    def __init__(self, nodes: tuple[Node, ...], clock: Clock) -> None:
-        """Not started yet; at least one node."""
-        self.nodes = {node.unit_id: node for node in nodes}
-        self.clock = clock
-        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self.grid_master_changes = 0
-        self.dead: set[str] = set()
-        self.guard = ""
-        self.reloaded = asyncio.Event()
-        self._board = Board(nodes[0].cluster.store, lambda: nodes[0].settings.policy.operation_mode)
-        self._subscribers: list[asyncio.Queue[Event]] = []
-        self._observers: list[Callable[[], None]] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        self._states: dict[str, DealState] = {}
-        self._ended_totals: dict[str, Totals] = {}
-        self._counted: set[str] = set()
-        self._last_errors: dict[str, str] = {}
-        self._mode = ""
-        self._grid_master: str | None = None
-        self._closing: set[asyncio.Task[None]] = set()
-        for node in nodes:
-            self._listen_to(node)
-
-    @property
-    def board(self) -> Board:
-        """The shared store as this process sees it."""
-        return self._board
-
-    async def start(self) -> None:
-        """Start all units at once.
-
-        Raises:
-            ApisError: if one cannot start; the others are ended then.
-
-        """
-        for deal in await self.deals():
-            if deal.is_ended:
-                self._count(deal)
-        self._tasks = [asyncio.create_task(self._board.run()), asyncio.create_task(self._observe())]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for node in self.nodes.values():
-                    group.create_task(node.start())
-        except BaseException as error:
-            await self._kill_all()
-            if isinstance(error, ExceptionGroup):
-                raise error.exceptions[0] from None
-            raise
-
-    async def close(self) -> None:
-        """End in order: all deals first, then every unit's converter and role."""
-        await asyncio.gather(*self._closing, return_exceptions=True)
-        living = self._living()
-        # One that fails holds nobody else up on the way to wait.
-        results = await asyncio.gather(*(node.end_own_deals("shutdown") for node in living), return_exceptions=True)
-        results += await asyncio.gather(*(node.stop("shutdown") for node in living), return_exceptions=True)
-        await self._stop_watching()
-        for failure in (result for result in results if isinstance(result, Exception)):
-            raise failure
-
-    def _listen_to(self, node: Node) -> None:
-        node.errors.listeners.append(self._on_error)
-        node.on_fatal = lambda reason: self._close_unit(node, reason)
-
-    def _close_unit(self, node: Node, reason: str) -> None:
-        """A unit that cannot go on ends in order; the others of this process go on."""
-
-        async def close() -> None:
-            try:
-                await node.stop(reason)
-            finally:
-                self.dead.add(node.unit_id)
-            self._tell(Event("notice", self.clock.now(), f"{node.unit_id} was closed: {reason}", node.unit_id))
-
-        task = asyncio.create_task(close(), name=f"close {node.unit_id}")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
-    def reference_leaves(self, unit_id: str) -> None:
-        """The guard is about to take a unit's converter off the line it holds: whoever depends on it is told now."""
-        if unit_id in self.nodes and unit_id not in self.dead:
-            task = asyncio.create_task(self.nodes[unit_id].tell_leaving(), name=f"{unit_id} leaves")
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    async def kill_unit(self, unit_id: str) -> None:
-        """End one unit as if its process had been killed."""
-        self.dead.add(unit_id)
-        await self.nodes[unit_id].kill()
-        self._tell(Event("notice", self.clock.now(), f"{unit_id} was killed", unit_id))
-
-    async def start_unit(self, node: Node) -> None:
-        """Take a unit that was ended in again, as a new process of it would come back.
-
-        Raises:
-            ApisError: if it cannot start.
-
-        """
-        self._listen_to(node)
-        self.nodes[node.unit_id] = node
-        try:
-            await node.start()
-        except ApisError:
-            await node.kill()
-            raise
-        self.dead.discard(node.unit_id)
-        self._tell(Event("notice", self.clock.now(), f"{node.unit_id} is back", node.unit_id))
-
-    def observe(self, observer: Callable[[], None]) -> None:
-        """Call after every change of the store."""
-        self._observers.append(observer)
-
-    async def snapshot(self) -> Snapshot:
-        """See Community."""
-        return self.snapshot_now()
-
-    def snapshot_now(self) -> Snapshot:
-        """See Community; everything is in this process."""
-        master = self._master_node()
-        alert = self._board.alert
-        return Snapshot(
-            time=self.clock.now(),
-            mode=self._board.mode,
-            units=tuple(self._view(node) for node in self.nodes.values()),
-            deals=tuple(deal for deal in self._board.deals() if not deal.is_ended),
-            grid_master=master.unit_id if master is not None else None,
-            epoch=max((node.controller.highest_epoch for node in self.nodes.values()), default=0),
-            alert=str(alert.get("reason")) if alert is not None else None,
-            guard=self.guard,
-            acceleration=1.0 / self.clock.to_wall(1.0),
-            version=VERSION,
-            dropped=dict(sum((Counter(node.cluster.dropped) for node in self.nodes.values()), Counter())),
-        )
-
-    async def subscribe(self) -> AsyncIterator[Event]:
-        """See Community."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(SUBSCRIBER_QUEUE)
-        self._subscribers.append(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._subscribers.remove(queue)
-
-    async def deals(self, start: datetime | None = None, end: datetime | None = None, unit_id: str | None = None) -> tuple[Deal, ...]:
-        """See Community."""
-        wanted = [self._node(unit_id)] if unit_id is not None else list(self.nodes.values())
-        found: dict[str, Deal] = {}
-        for node in wanted:
-            for deal in await node.ledger.deals(start, end):
-                found[deal.deal_id] = _later(found.get(deal.deal_id), deal)
-        for deal in self._board.deals():
-            if deal.deal_id in found:
-                found[deal.deal_id] = _later(found[deal.deal_id], deal)
-        return tuple(sorted(found.values(), key=lambda d: (d.create_time, d.deal_id)))
-
-    async def set_mode(self, mode: OperationMode | None, unit_id: str | None, who: str) -> None:
-        """See Community."""
-        if unit_id is not None:
-            await self._node(unit_id).set_local_mode(mode, who)
-            return
-        if mode is None:
-            raise CommandRefusedError(f"mode: found nothing, expected one of {', '.join(OperationMode)}")
-        await self._living()[0].set_global_mode(mode, who)
-
-    async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
-        """See Community."""
-        await self._node(unit_id).set_scenario(scenario, who)
-
-    async def create_deal(
-        self,
-        giver: str,
-        taker: str,
-        amount_wh: int,
-        *,
-        who: str,
-        requester: str | None = None,
-        current_a: float | None = None,
-        point_per_wh: float | None = None,
-        faults: tuple[str, ...] = (),
-    ) -> Deal:
-        """See Community."""
-        if amount_wh <= 0:
-            raise CommandRefusedError(f"amount: found {amount_wh} Wh, expected more than 0")
-        if current_a is not None and current_a <= 0:
-            raise CommandRefusedError(f"current: found {current_a} A, expected more than 0")
-        if point_per_wh is not None and point_per_wh < 0:
-            raise CommandRefusedError(f"price: found {point_per_wh}, expected 0 or more")
-        unknown = set(faults) - set(FAULTS)
-        if unknown:
-            raise CommandRefusedError(f"fault {min(unknown)}: expected one of {', '.join(FAULTS)}")
-        node = self._living_or(requester or giver)
-        amperes = current_a if current_a is not None else node.settings.policy.deal_grid_current_a
-        deal = await node.mediator.create(giver, taker, amount_wh, amperes, requester or giver, point_per_wh, who, faults=faults)
-        # Whoever asks next sees it.
-        self._board.note(node.board.entry(deal.deal_id))
-        return deal
-
-    async def stop_deal(self, deal_id: str, who: str) -> None:
-        """See Community."""
-        deal = self._board.deal(deal_id)
-        if deal is None or deal.is_ended:
-            raise CommandRefusedError(f"deal {deal_id}: there is no such deal now")
-        await self._board.ask_to_stop(deal_id, f"stopped by {who}")
-
-    async def control_converter(self, unit_id: str, command: Command) -> None:
-        """See Community."""
-        await self._node(unit_id).command_by_hand(command)
-
-    async def declare_isolated(self, unit_id: str, who: str) -> None:
-        """See Community."""
-        node = self._living()[0]
-        if unit_id not in node.settings.policy.member_unit_ids:
-            raise CommandRefusedError(f"unit {unit_id}: expected one of {', '.join(node.settings.policy.member_unit_ids)}")
-        known = self.nodes.get(unit_id)
-        if known is not None and unit_id not in self.dead and known.controller.usable_reading() is not None:
-            raise CommandRefusedError(f"{unit_id} answers: what its converter does is read, not declared")
-        await node.cluster.store.put(ISOLATED + unit_id, {"who": who, "time": self.clock.now().isoformat()})
-
-    async def join(self, unit_id: str, who: str) -> None:
-        """See Community."""
-        if unit_id not in self.nodes or unit_id in self.dead:
-            raise CommandRefusedError(f"{unit_id} is not running here: it joins where it can be asked")
-        await self._member().charter.join(unit_id, who)
-
-    async def leave(self, unit_id: str, who: str) -> None:
-        """See Community."""
-        await self._member().charter.leave(unit_id, who)
-
-    async def scenario(self, unit_id: str) -> Scenario:
-        """See Community."""
-        return self._node(unit_id).settings.scenario
-
-    async def scenario_versions(self, unit_id: str) -> tuple[Json, ...]:
-        """See Community."""
-        return await self._node(unit_id).ledger.scenarios()
-
-    async def set_preset(self, unit_id: str, preset: str, who: str) -> None:
-        """See Community."""
-        node = self._node(unit_id)
-        if preset not in PRESETS:
-            raise CommandRefusedError(f"preset: found {preset}, expected one of {', '.join(PRESETS)}")
-        await node.set_scenario(community_scenario(node.settings.hardware.battery_nominal_capacity_wh, preset), who)
-
-    async def move_edges(self, unit_id: str, *, request_below_pct: float | None, offer_above_pct: float | None, who: str) -> None:
-        """See Community."""
-        node = self._node(unit_id)
-        wh_per_pct = node.settings.hardware.battery_nominal_capacity_wh / 100
-        present = edges.edges(node.settings.scenario)
-        if present is None:
-            raise CommandRefusedError(f"{unit_id}: this scenario cannot be said in two figures, edit it as a whole")
-        request_wh = present.request_wh if request_below_pct is None else request_below_pct * wh_per_pct
-        offer_wh = present.offer_wh if offer_above_pct is None else offer_above_pct * wh_per_pct
-        wanted = edges.moved(node.settings.scenario, edges.Edges(request_wh, offer_wh))
-        try:
-            await node.set_scenario(wanted, who)
-        except ConfigError as error:
-            raise CommandRefusedError(str(error)) from error
-
-    async def preview_scenario(self, unit_id: str, scenario: Scenario | None = None) -> Json:
-        """See Community."""
-        node = self._node(unit_id)
-        reading, settings = node.controller.reading, node.settings
-        remaining_wh = None if reading is None else reading.remaining_wh(settings.hardware.battery_nominal_capacity_wh)
-        if reading is None or remaining_wh is None:
-            raise CommandRefusedError(f"{unit_id}: its battery has not been read")
-        standing = demand.Standing(
-            unit_id,
-            self.clock.now(),
-            settings.zone,
-            remaining_wh,
-            promised_wh(unit_id, self._board.own_deals(unit_id)),
-            reading.battery.permission,
-            reading.converter.meter.battery_voltage_v,
-        )
-        return preview.preview(scenario or settings.scenario, standing, settings.policy, settings.hardware)
-
-    async def statement(self, unit_id: str, start: datetime | None = None, end: datetime | None = None) -> tuple[Json, ...]:
-        """See Community."""
-        node = self._node(unit_id)
-        lines = statement.statement(unit_id, await self.deals(start, end, unit_id), node.settings.zone)
-        return tuple({"month": line.month, "partner": line.partner_id, "deals": line.deals, **line.totals.to_json()} for line in lines)
-
-    async def policy(self) -> Policy:
-        """See Community."""
-        return self._member().settings.policy
-
-    async def propose(self, policy: Policy, who: str) -> None:
-        """See Community."""
-        await self._member().charter.propose(policy, who)
-
-    def _living(self) -> list[Node]:
-        return [node for unit_id, node in self.nodes.items() if unit_id not in self.dead]
-
-    def _member(self) -> Node:
-        """A living member: a unit that is none may say nothing to the others."""
-        living = self._living()
-        return next((node for node in living if node.unit_id in node.settings.policy.member_unit_ids), living[0])
-
-    def _living_or(self, unit_id: str) -> Node:
-        living = {node.unit_id: node for node in self._living()}
-        return living.get(unit_id) or next(iter(living.values()))
-
-    def _node(self, unit_id: str) -> Node:
-        if unit_id not in self.nodes:
-            raise CommandRefusedError(f"unit {unit_id}: expected one of {', '.join(self.nodes)}")
-        return self.nodes[unit_id]
-
-    def _master_node(self) -> Node | None:
-        return next((node for node in self._living() if node.role.is_held), None)
-
-    def _view(self, node: Node) -> UnitView:
-        own = [deal for deal in self._board.own_deals(node.unit_id) if not deal.is_ended]
-        ended, error = self._ended_totals.get(node.unit_id, Totals()), self._last_errors.get(node.unit_id, "")
-        return view_of(node, own, ended, alive=node.unit_id not in self.dead, last_error=error, now=self.clock.now())
-
-    async def _observe(self) -> None:
-        """Turn changes of the store into events."""
-        changed = self._board.listen()
-        while True:
-            await changed.wait()
-            changed.clear()
-            self._look()
-            for observer in self._observers:
-                observer()
-
-    def _look(self) -> None:
-        now = self.clock.now()
-        for deal in self._board.deals():
-            state = state_of(deal)
-            if deal.is_ended:
-                self._count(deal)
-            if self._states.get(deal.deal_id) is not state:
-                self._states[deal.deal_id] = state
-                self._tell(Event("deal", now, _deal_line(deal, state), deal.request_unit_id, {"state": state, "deal": deal.to_json()}))
-        if self._board.mode != self._mode:
-            self._mode = str(self._board.mode)
-            self._tell(Event("mode", now, f"mode {self._mode}"))
-        master = (self._board.value(LEASE) or {}).get("holder") or None
-        if master is not None and master != self._grid_master:
-            self.grid_master_changes += self._grid_master is not None
-            self._grid_master = master
-            self._tell(Event("grid_master", now, f"{master} is Grid Master", master))
-
-    def _count(self, deal: Deal) -> None:
-        """Add an ended deal to its units' totals, once."""
-        if deal.deal_id in self._counted:
-            return
-        self._counted.add(deal.deal_id)
-        for unit_id in deal.unit_ids:
-            self._ended_totals[unit_id] = self._ended_totals.get(unit_id, Totals()) + of_deal(unit_id, deal)
-
-    def _on_error(self, report: ErrorReport) -> None:
-        self._last_errors[report.unit_id] = report.message
-        self._tell(Event("error", self.clock.now(), str(report), report.unit_id, report.to_json()))
-
-    def _tell(self, event: Event) -> None:
-        self.events.append(event)
-        for queue in self._subscribers:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
-
-    async def _kill_all(self) -> None:
-        await asyncio.gather(*(node.kill() for node in self._living()), return_exceptions=True)
-        await self._stop_watching()
-
-    async def _stop_watching(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-
-def _later(first: Deal | None, second: Deal) -> Deal:
-    """The copy that knows more: an ended one, else the one with more counted."""
-    if first is None:
-        return second
-
-    def key(deal: Deal) -> tuple[bool, float, int]:
-        return deal.is_ended, deal.cumulate_amount_wh, sum(energy.sequence for energy in deal.energy.values())
-
-    return second if key(second) >= key(first) else first
-
-
-def _deal_line(deal: Deal, state: DealState) -> str:
-    text = f"{deal.discharge_unit_id} → {deal.charge_unit_id} {deal.amount_wh} Wh: {state}"
-    if state is DealState.ENDED:
-        text += f" with {deal.cumulate_amount_wh:.1f} Wh"
-        reason: Any = deal.scram_reason or deal.abort_reason
-        text += f" ({reason})" if reason else ""
-    return text

@@ -17,6 +17,7 @@ from . import app as composition
 from .model.errors import ApisError, ConfigError
 from .model.keys import Notice
 from .server.endpoint import serve
+from .workshop import UnitSetup
 
 _LOGGER = logging.getLogger(__name__)
 HOST = "127.0.0.1"
@@ -29,7 +30,7 @@ def command(configs: Sequence[Path], data_dir: Path, port: int, *, verbose: bool
     return [sys.executable, "-P", "-m", __name__, *options, "--", *map(str, configs)]
 
 
-async def run(setups: Sequence[composition.UnitSetup], data_dir: Path, port: int) -> None:
+async def run(setups: Sequence[UnitSetup], data_dir: Path, port: int) -> None:
     """Run the units until a signal ends them in order.
 
     Raises:

@@ -10,8 +10,8 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from . import app
-from .community import LocalCommunity
 from .emulator.settings import Settings as EmulatorSettings
+from .local_community import LocalCommunity
 from .model.errors import ConfigError, Problem
 from .model.modes import OperationMode
 from .model.policy import Policy

@@ -483,8 +483,32 @@ class Node:
             raise MessageError(f"epoch: found {epoch!r:.40}, expected at most {highest}")
         return epoch
 
-    async def command_by_hand(self, command: Command) -> Converter:
-        """A person's command to this unit's converter.
+    async def inject_fault(self, fault: Json, duration_s: float | None) -> None:
+        """Let something go wrong with an emulated unit, for so long. Raises CommandRefusedError for a real one."""
+        if not self.capabilities.simulated:
+            raise CommandRefusedError(f"{self.unit_id}: its device is real: nothing is broken on purpose")
+        await self._driver.spoil(fault)
+        if duration_s is not None and fault:
+            self._later("end of fault", duration_s, lambda: self._driver.spoil({}))
+
+    def _later(self, name: str, delay_s: float, work: Callable[[], Awaitable[Any]]) -> None:
+        """Do something once, later, instead of what was to be done under that name before."""
+        self._forget(name)
+
+        async def wait_and_do() -> None:
+            await self.clock.sleep(delay_s)
+            await work()
+
+        self._spawn(name, wait_and_do)
+
+    def _forget(self, name: str) -> None:
+        full_name = f"{self.unit_id} {name}"
+        for task in [task for task in self._tasks if task.get_name() == full_name]:
+            task.cancel()
+            self._tasks.remove(task)
+
+    async def command_by_hand(self, command: Command, duration_s: float | None = None) -> Converter:
+        """A person's command to this unit's converter; with a duration, it waits again after so long.
 
         Raises:
             CommandRefusedError: unless the community's mode is manual.
@@ -494,7 +518,16 @@ class Node:
             raise CommandRefusedError(f"{self.unit_id}: the mode is {self.mode}; converters are driven by hand in manual only")
         # A person stands outside the line of Grid Masters: the epoch is the unit's own, and so is the deadline.
         own = replace(command, epoch=self.controller.highest_epoch, deadline_s=HAND_DEADLINE_S)
-        return await self.controller.execute(own)
+        done = await self.controller.execute(own)
+
+        async def back_to_wait() -> None:
+            if self.mode is OperationMode.MANUAL:
+                await self.controller.stop_local(f"after {duration_s:g} s by hand", in_steps=True)
+
+        self._forget("hand")
+        if duration_s is not None:
+            self._later("hand", duration_s, back_to_wait)
+        return done
 
     async def _on_record(self, _sender: str, message: Json) -> Json:
         deal = Deal.from_json(message.get("deal"))

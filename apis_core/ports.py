@@ -121,6 +121,9 @@ class Driver(Protocol):
     async def write(self, request: DeviceRequest) -> Json:
         """Send a request; the parts of `dcdc` the device answers. Raises DriverError."""
 
+    async def spoil(self, fault: Json) -> None:
+        """Make something go wrong on purpose; an empty object makes it well. Raises CommandRefusedError where nothing can."""
+
     async def close(self) -> None:
         """Let go of the device; what it does is not changed."""
 

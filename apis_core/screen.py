@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .community import LocalCommunity
+from .local_community import LocalCommunity
 from .model.deal import Deal
 from .model.view import Event, Snapshot, UnitView
 from .rules.lifecycle import outcome, state as state_of

@@ -5,7 +5,7 @@ on in real time, from a state in which a deal begins soon.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import contextlib
 from datetime import datetime, timedelta, tzinfo
 import logging
@@ -17,17 +17,20 @@ import orjson
 from .clock import WallClock
 from .cluster.embedded import EmbeddedHub
 from .cluster.store_file import StoreFile
-from .community import LocalCommunity
 from .drivers.emulator import EmulatorDriver
 from .emulator.engine import Engine, Site
+from .emulator.faults import UnitFault
 from .emulator.houses import House
 from .emulator.profiles import bundled
 from .emulator.world import World
 from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
 from .ledger.unit_ledger import LedgerWriter, UnitLedger
+from .local_community import LocalCommunity
+from .model.errors import CommandRefusedError, MessageError
 from .model.scenario import Scenario
 from .node import Node
+from .ports import Json
 from .presets import community_hardware, community_policy, community_scenario
 from .simulation.options import Options
 from .simulation.run import simulate
@@ -144,6 +147,16 @@ def _last_scenario(database: LedgerDatabase, unit_id: str) -> Scenario:
     return Scenario.from_json(versions[-1]["scenario"])[0] if versions else community_scenario(BATTERY_WH)
 
 
+def _spoiler(world: World, unit_id: str) -> Callable[[Json], Awaitable[None]]:
+    async def spoil(fault: Json) -> None:
+        try:
+            world.set_fault(unit_id, UnitFault.from_json(fault))
+        except MessageError as error:
+            raise CommandRefusedError(str(error)) from error
+
+    return spoil
+
+
 def _community(
     world: World,
     zone: tzinfo,
@@ -168,7 +181,7 @@ def _community(
             "trial",
             f"House {world.engine.index[unit_id] + 1}",
         )
-        driver = EmulatorDriver(unit_id, world.send)
+        driver = EmulatorDriver(unit_id, world.send, spoil=_spoiler(world, unit_id))
         ledger = UnitLedger(writer, unit_id)
         node_rng = random.Random(rng.getrandbits(64))
         nodes.append(Node(settings, driver, hub.join(unit_id), ledger, clock, node_rng, guard=guards.unit(unit_id, driver)))

@@ -21,7 +21,6 @@ from typing import Any
 
 from apis_core.clock import WallClock
 from apis_core.cluster.embedded import EmbeddedHub
-from apis_core.community import LocalCommunity
 from apis_core.drivers.emulator import EmulatorDriver
 from apis_core.emulator.engine import Engine, Site
 from apis_core.emulator.houses import House
@@ -30,6 +29,7 @@ from apis_core.emulator.world import World
 from apis_core.guard.client import socket_path
 from apis_core.ledger.database import LedgerDatabase, sqlite_url
 from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger
+from apis_core.local_community import LocalCommunity
 from apis_core.model.modes import OperationMode
 from apis_core.model.negotiation import Offer
 from apis_core.model.policy import Policy

@@ -21,10 +21,10 @@ import pytest
 import sqlalchemy as sa
 
 from apis_core import app
-from apis_core.community import LocalCommunity
 from apis_core.emulator.settings import Settings as EmulatorSettings
 from apis_core.ledger import schema
 from apis_core.ledger.database import sqlite_url
+from apis_core.local_community import LocalCommunity
 from apis_core.model.deal import Deal
 from apis_core.model.errors import CommandRefusedError
 from apis_core.server.client import RemoteCommunity

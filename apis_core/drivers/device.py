@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model.converter import ConverterMode
-from ..model.errors import DriverError
+from ..model.errors import CommandRefusedError, DriverError
 from ..ports import Capabilities, DeviceData, DeviceRequest, Json
 from .emulator import Send, as_object, decimal_text, droop_text
 
@@ -94,6 +94,10 @@ class DeviceDriver:
     async def write(self, request: DeviceRequest) -> Json:
         """See Driver."""
         return as_object(await self._send(request), request.path)
+
+    async def spoil(self, fault: Json) -> None:
+        """See Driver: a real device is never spoilt."""
+        raise CommandRefusedError(f"found {fault!r:.40}: a real device has no faults on purpose")
 
     async def close(self) -> None:
         """See Driver."""

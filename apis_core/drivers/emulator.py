@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..model.converter import ConverterMode
-from ..model.errors import DriverError
+from ..model.errors import CommandRefusedError, DriverError
 from ..ports import Capabilities, DeviceData, DeviceRequest, Json
 
 type Send = Callable[[DeviceRequest], Awaitable[Any]]
@@ -32,8 +32,16 @@ def droop_text(ratio: float) -> str:
 class EmulatorDriver:
     """See Driver."""
 
-    def __init__(self, unit_id: str, send: Send, base_url: str = "", close: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        unit_id: str,
+        send: Send,
+        base_url: str = "",
+        close: Callable[[], Awaitable[None]] | None = None,
+        spoil: Callable[[Json], Awaitable[None]] | None = None,
+    ) -> None:
         """`send` carries a request to the emulator at `base_url` and returns its JSON answer, or raises DriverError."""
+        self._spoil = spoil
         self._unit_id = unit_id
         self._base_url = base_url
         self._send = send
@@ -78,6 +86,12 @@ class EmulatorDriver:
     async def write(self, request: DeviceRequest) -> Json:
         """See Driver."""
         return as_object(await self._send(request), request.path)
+
+    async def spoil(self, fault: Json) -> None:
+        """See Driver."""
+        if self._spoil is None:
+            raise CommandRefusedError(f"{self._unit_id}: this emulator has no faults on purpose")
+        await self._spoil(fault)
 
     async def close(self) -> None:
         """See Driver."""

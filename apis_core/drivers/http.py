@@ -5,8 +5,8 @@ from typing import Any
 import aiohttp
 import orjson
 
-from ..model.errors import DriverError
-from ..ports import DeviceRequest
+from ..model.errors import CommandRefusedError, DriverError
+from ..ports import DeviceRequest, Json
 
 
 class HttpSender:
@@ -42,3 +42,20 @@ class HttpSender:
             except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
                 reason = str(error) or type(error).__name__
         raise DriverError(f"{self._base_url}{request.path}: {reason}, expected 200 and JSON")
+
+    async def put(self, path: str, body: Json) -> None:
+        """Send an object, once.
+
+        Raises:
+            CommandRefusedError: if it is not taken, with the reason.
+            DriverError: if nobody answers.
+
+        """
+        url = self._base_url + path
+        try:
+            async with self._session.put(url, data=orjson.dumps(body), timeout=self._timeout) as response:
+                answer = await response.text()
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise DriverError(f"{url}: {error or type(error).__name__}") from error
+        if response.status >= 300:
+            raise CommandRefusedError(f"{url}: status {response.status}: {answer[:200]}")

@@ -9,7 +9,7 @@ import aiohttp
 
 from ..model.errors import ConfigError, Problem
 from ..model.installation import DRIVER_GROUP, Address
-from ..ports import Capabilities, Clock, Driver, Guard
+from ..ports import Capabilities, Clock, Driver, Guard, Json
 from .device import V1, V2, DeviceDriver, Family, capabilities_of
 from .device_guard import DeviceGuard
 from .emulator import EmulatorDriver
@@ -57,7 +57,12 @@ def url(address: Address) -> str:
 async def open_emulator_driver(site: Site) -> Opened:
     """An emulated unit."""
     base_url = url(site.addresses["emulator"])
-    return Opened(EmulatorDriver(site.unit_id, site.sender(base_url), base_url))
+    sender = site.sender(base_url)
+
+    async def spoil(fault: Json) -> None:
+        await sender.put(f"/api/v1/units/{site.unit_id}/fault", fault)
+
+    return Opened(EmulatorDriver(site.unit_id, sender, base_url, spoil=spoil))
 
 
 async def open_v1(site: Site) -> Opened:

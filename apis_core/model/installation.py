@@ -14,10 +14,12 @@ from .errors import ConfigError, Problem
 from .files import read_file
 from .hardware import Hardware
 from .keys import Key, Notice, any_text, flag, number, one_of, read_keys, text, whole
+from .limits import check_limits
 from .policy import Policy
 from .scenario import Scenario
 
-SYSTEM_TYPES = ("dcdc_emulator", "dcdc_v1", "dcdc_v2")
+EMULATED = "dcdc_emulator"
+SYSTEM_TYPES = (EMULATED, "dcdc_v1", "dcdc_v2")
 # Where other packages offer theirs.
 DRIVER_GROUP = "apis_core.drivers"
 
@@ -123,10 +125,8 @@ def load_unit(path: Path) -> UnitFiles:
         notices += (
             Notice(f"{path}: unitId", f"{installation.unit_id} is none of memberUnitIds ({members}): it takes no part until it joins"),
         )
-    if policy is not None and hardware is not None and policy.deal_grid_current_a > hardware.grid_current_capacity_a:
-        found_a = f"{policy.deal_grid_current_a:g} A"
-        expected = f"at most the converter's gridCurrentCapacityA, {hardware.grid_current_capacity_a:g} A"
-        problems.append(Problem(f"{installation.policy_file}: mediator.deal.gridCurrentA", found_a, expected))
+    if policy is not None and hardware is not None:
+        problems += check_limits(hardware, policy, str(installation.hardware_file))
     if problems or hardware is None or policy is None or scenario is None:
         raise ConfigError(tuple(problems))
     return UnitFiles(installation, hardware, policy, scenario, notices)
@@ -139,24 +139,28 @@ def _zone(value: Any) -> ZoneInfo:
         raise probatio.Invalid("a time zone such as Asia/Tokyo") from error
 
 
-def _system_type(value: Any) -> str:
+def system_type(value: Any) -> str:
+    """The name of a driver that there is."""
     names = (*SYSTEM_TYPES, *sorted(entry_points(group=DRIVER_GROUP).names))
     return str(one_of(*names)(value))
 
 
-def _options(value: Any) -> dict[str, Any]:
+def driver_options(value: Any) -> dict[str, Any]:
+    """What a driver of another package is told."""
     if not isinstance(value, dict):
         raise probatio.Invalid("an object")
     return value
 
 
-def _port(value: Any) -> int:
+def address_port(value: Any) -> int:
+    """A port of an address."""
     if whole(at_least=1)(value) > 65535:
         raise probatio.Invalid("a port from 1 to 65535")
     return int(value)
 
 
-def _host(value: Any) -> str:
+def address_host(value: Any) -> str:
+    """A host of an address."""
     if not isinstance(value, str) or not _HOST.fullmatch(value):
         raise probatio.Invalid("a host name or address")
     return value
@@ -182,7 +186,7 @@ _KEYS = (
     Key("unitId", "unit_id", text),
     Key("unitName", "unit_name", text, None),
     Key("serialNumber", "serial_number", any_text, "NA"),
-    Key("systemType", "system_type", _system_type),
+    Key("systemType", "system_type", system_type),
     Key("hwConfigFile", "hardware_file", _path),
     Key("policyFile", "policy_file", _path),
     Key("scenarioFile", "scenario_file", _path),
@@ -197,13 +201,13 @@ _KEYS = (
     ),
     Key("policyFileReadTimeoutMsec", "", number(at_least=0), None, unused="the policy is read before anything starts"),
     Key("timeZone", "zone", _zone, tzlocal.get_localzone()),
-    Key("connection.emulator.host", "emulator_host", _host, "localhost"),
-    Key("connection.emulator.port", "emulator_port", _port, 4390),
-    Key("connection.dcdc_controller.host", "dcdc_controller_host", _host, "localhost"),
-    Key("connection.dcdc_controller.port", "dcdc_controller_port", _port, 4380),
-    Key("connection.emu_driver.host", "emu_driver_host", _host, "localhost"),
-    Key("connection.emu_driver.port", "emu_driver_port", _port, 8080),
-    Key("driver", "driver_options", _options, {}),
+    Key("connection.emulator.host", "emulator_host", address_host, "localhost"),
+    Key("connection.emulator.port", "emulator_port", address_port, 4390),
+    Key("connection.dcdc_controller.host", "dcdc_controller_host", address_host, "localhost"),
+    Key("connection.dcdc_controller.port", "dcdc_controller_port", address_port, 4380),
+    Key("connection.emu_driver.host", "emu_driver_host", address_host, "localhost"),
+    Key("connection.emu_driver.port", "emu_driver_port", address_port, 8080),
+    Key("driver", "driver_options", driver_options, {}),
     Key("controlCenter.enabled", "", flag, None, unused=_FILES),
     Key("controlCenter.account", "", any_text, None, unused=_FILES),
     Key("controlCenter.password", "", any_text, None, unused=_FILES),

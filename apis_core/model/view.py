@@ -116,13 +116,14 @@ def _moment(text: str | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: `kind` is deal, error, mode, grid_master or notice."""
+    """Something that happened: `kind` is deal, progress, error, mode, grid_master or notice; `sequence` grows with each."""
 
     kind: str
     time: datetime
     message: str
     unit_id: str | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    sequence: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """JSON form."""
@@ -132,9 +133,11 @@ class Event:
             "message": self.message,
             "unitId": self.unit_id,
             "data": self.data,
+            "sequence": self.sequence,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Event:
         """Read the JSON form."""
-        return cls(data["kind"], parse_time(data["time"], None), data["message"], data.get("unitId"), data.get("data", {}))
+        time, sequence = parse_time(data["time"], None), data.get("sequence", 0)
+        return cls(data["kind"], time, data["message"], data.get("unitId"), data.get("data", {}), sequence)

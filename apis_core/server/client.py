@@ -9,12 +9,15 @@ import orjson
 
 from ..model.deal import Deal
 from ..model.errors import ClusterError, CommandRefusedError, MessageError
+from ..model.hardware import Hardware
 from ..model.modes import Command, OperationMode
 from ..model.policy import Policy
 from ..model.scenario import Scenario
 from ..model.times import format_time
+from ..model.unit_plan import UnitPlan
 from ..model.view import Event, Snapshot
 from ..ports import Json
+from ..rules.scenario_rule import RuleChange
 from .endpoint import HEARTBEAT_S, PREFIX
 
 TIMEOUT = aiohttp.ClientTimeout(total=30.0)
@@ -40,10 +43,11 @@ class RemoteCommunity:
         """See Community."""
         return Snapshot.from_json(await self._ask("GET", "/snapshot"))
 
-    async def subscribe(self) -> AsyncIterator[Event]:
+    async def subscribe(self, after: int | None = None) -> AsyncIterator[Event]:
         """See Community."""
+        url = f"{self._base}{PREFIX}/events" + ("" if after is None else f"?after={after}")
         try:
-            async with self._session.ws_connect(f"{self._base}{PREFIX}/events", heartbeat=HEARTBEAT_S) as socket:
+            async with self._session.ws_connect(url, heartbeat=HEARTBEAT_S) as socket:
                 async for message in socket:
                     yield Event.from_json(orjson.loads(message.data))
         except aiohttp.ClientError as error:
@@ -93,9 +97,17 @@ class RemoteCommunity:
         """See Community."""
         await self._ask("POST", f"/deals/{deal_id}/stop", {"who": who})
 
-    async def control_converter(self, unit_id: str, command: Command) -> None:
+    async def control_converter(self, unit_id: str, command: Command, duration_s: float | None = None) -> None:
         """See Community."""
-        await self._ask("POST", f"/units/{unit_id}/command", command.to_json())
+        await self._ask("POST", f"/units/{unit_id}/command", {**command.to_json(), "durationS": duration_s})
+
+    async def inject_fault(self, unit_id: str, fault: Json, duration_s: float | None, who: str) -> None:
+        """See Community."""
+        await self._ask("PUT", f"/units/{unit_id}/fault", {"fault": fault, "durationS": duration_s, "who": who})
+
+    async def update_scenario_rule(self, unit_id: str, change: RuleChange, who: str) -> None:
+        """See Community."""
+        await self._ask("PUT", f"/units/{unit_id}/scenario/rule", {"rule": change.to_json(), "who": who})
 
     async def declare_isolated(self, unit_id: str, who: str) -> None:
         """See Community."""
@@ -137,6 +149,35 @@ class RemoteCommunity:
         query = {"from": start and format_time(start, None), "to": end and format_time(end, None)}
         params = {key: value for key, value in query.items() if value}
         return tuple(await self._ask("GET", f"/units/{unit_id}/statement", params=params))
+
+    async def presets(self) -> tuple[str, ...]:
+        """See Community."""
+        return tuple(await self._ask("GET", "/presets"))
+
+    async def resume(self, who: str) -> None:
+        """See Community."""
+        await self._ask("POST", "/resume", {"who": who})
+
+    async def diagnostics(self) -> Json:
+        """See Community."""
+        found: Json = await self._ask("GET", "/diagnostics")
+        return found
+
+    async def add_unit(self, plan: UnitPlan, who: str) -> None:
+        """See Community."""
+        await self._ask("POST", "/units", {"unit": plan.to_json(), "who": who})
+
+    async def update_unit(self, plan: UnitPlan, who: str) -> None:
+        """See Community."""
+        await self._ask("PUT", f"/units/{plan.unit_id}", {"unit": plan.to_json(), "who": who})
+
+    async def remove_unit(self, unit_id: str, who: str) -> None:
+        """See Community."""
+        await self._ask("DELETE", f"/units/{unit_id}", {"who": who})
+
+    async def check_limits(self, hardware: Hardware) -> tuple[str, ...]:
+        """See Community."""
+        return tuple(await self._ask("POST", "/limits", {"hardware": hardware.to_json()}))
 
     async def policy(self) -> Policy:
         """See Community."""

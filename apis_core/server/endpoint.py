@@ -8,6 +8,7 @@
 It listens on loopback and takes no request that a web page of another origin sent.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 import contextlib
 from datetime import UTC
@@ -20,12 +21,15 @@ import probatio
 
 from ..community import Community
 from ..model.errors import ApisError, CommandRefusedError, ConfigError, MessageError
+from ..model.hardware import Hardware
 from ..model.keys import number, whole
 from ..model.modes import Command, OperationMode
 from ..model.policy import Policy
 from ..model.scenario import Scenario
 from ..model.times import parse_time
+from ..model.unit_plan import UnitPlan
 from ..ports import Json
+from ..rules.scenario_rule import RuleChange
 from ..web import is_loopback
 
 COMMUNITY = web.AppKey("community", Community)
@@ -53,9 +57,18 @@ def application(community: Community) -> web.Application:
             web.post(f"{PREFIX}/units/{{unit_id}}/preview", _preview),
             web.get(f"{PREFIX}/units/{{unit_id}}/statement", _statement),
             web.post(f"{PREFIX}/units/{{unit_id}}/command", _command),
+            web.put(f"{PREFIX}/units/{{unit_id}}/fault", _inject_fault),
+            web.put(f"{PREFIX}/units/{{unit_id}}/scenario/rule", _update_rule),
             web.post(f"{PREFIX}/units/{{unit_id}}/isolated", _isolated),
             web.post(f"{PREFIX}/units/{{unit_id}}/membership", _join),
             web.delete(f"{PREFIX}/units/{{unit_id}}/membership", _leave),
+            web.post(f"{PREFIX}/units", _add_unit),
+            web.put(f"{PREFIX}/units/{{unit_id}}", _update_unit),
+            web.delete(f"{PREFIX}/units/{{unit_id}}", _remove_unit),
+            web.post(f"{PREFIX}/limits", _check_limits),
+            web.get(f"{PREFIX}/presets", _presets),
+            web.post(f"{PREFIX}/resume", _resume),
+            web.get(f"{PREFIX}/diagnostics", _diagnostics),
             web.get(f"{PREFIX}/policy", _policy),
             web.put(f"{PREFIX}/policy", _propose),
             web.get(f"{PREFIX}/events", _events),
@@ -208,7 +221,23 @@ async def _set_scenario(request: web.Request) -> web.Response:
 async def _command(request: web.Request) -> web.Response:
     data = await _body(request)
     wish = {"command": data.get("command"), "params": data.get("params", {}), "epoch": 0, "deadlineS": 0.0, "reason": "by hand"}
-    await request.app[COMMUNITY].control_converter(request.match_info["unit_id"], Command.from_json(wish))
+    duration_s = None if data.get("durationS") is None else number(above=0)(data["durationS"])
+    await request.app[COMMUNITY].control_converter(request.match_info["unit_id"], Command.from_json(wish), duration_s)
+    return _json({})
+
+
+async def _inject_fault(request: web.Request) -> web.Response:
+    data = await _body(request)
+    duration_s = None if data.get("durationS") is None else number(above=0)(data["durationS"])
+    fault, who = dict(data.get("fault", {})), str(data.get("who", "operator"))
+    await request.app[COMMUNITY].inject_fault(request.match_info["unit_id"], fault, duration_s, who)
+    return _json({})
+
+
+async def _update_rule(request: web.Request) -> web.Response:
+    data = await _body(request)
+    change = RuleChange.from_json(data.get("rule", {}))
+    await request.app[COMMUNITY].update_scenario_rule(request.match_info["unit_id"], change, str(data.get("who", "operator")))
     return _json({})
 
 
@@ -230,6 +259,44 @@ async def _leave(request: web.Request) -> web.Response:
     return _json({})
 
 
+async def _add_unit(request: web.Request) -> web.Response:
+    data = await _body(request)
+    await request.app[COMMUNITY].add_unit(UnitPlan.from_json(data.get("unit", {})), str(data.get("who", "operator")))
+    return _json({}, 201)
+
+
+async def _update_unit(request: web.Request) -> web.Response:
+    data = await _body(request)
+    plan = UnitPlan.from_json({**data.get("unit", {}), "unitId": request.match_info["unit_id"]})
+    await request.app[COMMUNITY].update_unit(plan, str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _remove_unit(request: web.Request) -> web.Response:
+    data = await _body(request)
+    await request.app[COMMUNITY].remove_unit(request.match_info["unit_id"], str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _check_limits(request: web.Request) -> web.Response:
+    hardware, _ = Hardware.from_json((await _body(request)).get("hardware", {}))
+    return _json(await request.app[COMMUNITY].check_limits(hardware))
+
+
+async def _presets(request: web.Request) -> web.Response:
+    return _json(await request.app[COMMUNITY].presets())
+
+
+async def _resume(request: web.Request) -> web.Response:
+    data = await _body(request)
+    await request.app[COMMUNITY].resume(str(data.get("who", "operator")))
+    return _json({})
+
+
+async def _diagnostics(request: web.Request) -> web.Response:
+    return _json(await request.app[COMMUNITY].diagnostics())
+
+
 async def _policy(request: web.Request) -> web.Response:
     return _json((await request.app[COMMUNITY].policy()).to_json())
 
@@ -242,12 +309,25 @@ async def _propose(request: web.Request) -> web.Response:
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
+    text = request.query.get("after")
+    after = None if text is None else int(text)
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S)
     await socket.prepare(request)
-    async with contextlib.aclosing(request.app[COMMUNITY].subscribe()) as events:  # type: ignore[type-var]
-        async for event in events:
-            if socket.closed:
-                break
-            with contextlib.suppress(ConnectionError):
-                await socket.send_bytes(orjson.dumps(event.to_json()))
+    sending = asyncio.create_task(_send_events(socket, request.app[COMMUNITY], after))
+    try:
+        # Whoever hangs up is answered at once, not when the next event comes.
+        async for _ in socket:
+            pass
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
     return socket
+
+
+async def _send_events(socket: web.WebSocketResponse, community: Community, after: int | None) -> None:
+    async with contextlib.aclosing(community.subscribe(after)) as events:  # type: ignore[type-var]
+        async for event in events:
+            try:
+                await socket.send_bytes(orjson.dumps(event.to_json()))
+            except ConnectionError:
+                return

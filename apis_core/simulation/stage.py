@@ -9,7 +9,6 @@ from typing import Any
 
 from ..clock import VirtualClock
 from ..cluster.embedded import EmbeddedHub
-from ..community import LocalCommunity
 from ..drivers.emulator import EmulatorDriver
 from ..emulator.engine import MODES, Engine
 from ..emulator.houses import House
@@ -18,6 +17,7 @@ from ..emulator.world import World
 from ..guard.memory import MemoryGuard, MemoryUnitGuard
 from ..ledger.database import LedgerDatabase
 from ..ledger.unit_ledger import LedgerWriter, UnitLedger
+from ..local_community import LocalCommunity
 from ..model.converter import ConverterMode
 from ..model.hardware import Hardware
 from ..model.policy import Policy

@@ -1,0 +1,198 @@
+"""What every face of a community can rely on: the same tests for one in this process and for one behind the endpoint."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+import contextlib
+from dataclasses import dataclass, replace
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from apis_core import app
+from apis_core.community import Community
+from apis_core.emulator.settings import Settings as EmulatorSettings
+from apis_core.emulator.world import World
+from apis_core.local_community import LocalCommunity
+from apis_core.model.converter import ConverterMode
+from apis_core.model.deal import Deal, Direction
+from apis_core.model.errors import CommandRefusedError
+from apis_core.model.installation import Address
+from apis_core.model.modes import Command, CommandKind, OperationMode
+from apis_core.model.unit_plan import UnitPlan
+from apis_core.presets import PRESETS, hardware, policy_for, scenario
+from apis_core.rules.scenario_rule import RuleChange
+from apis_core.server.client import RemoteCommunity
+from apis_core.server.endpoint import serve
+
+ME = "test"
+
+
+@dataclass
+class House:
+    """A running community of E001 to E003, as a face sees it, and what stands behind it."""
+
+    face: Community
+    local: LocalCommunity
+    world: World
+    port: int
+
+    def plan(self, unit_id: str, **changes: object) -> UnitPlan:
+        address = Address("127.0.0.1", self.port)
+        plan = UnitPlan(unit_id, "dcdc_emulator", hardware(), scenario(), address, address, name=f"House {unit_id[-1]}")
+        return replace(plan, **changes)  # type: ignore[arg-type]
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
+        """The community's own events are what is waited for."""
+        changed = self.local.board.listen()
+        async with asyncio.timeout(seconds):
+            while not condition():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), 0.5)
+                changed.clear()
+
+    def deal(self, deal_id: str) -> Deal:
+        found = self.local.board.deal(deal_id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(params=["local", "remote"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    """The batteries stand where nobody wishes for anything."""
+    options = EmulatorSettings(units=4, port=0, acceleration=30, charges_pct=(70.0,))
+    async with app.open_emulator(options) as (world, port):
+        policy = replace(policy_for(3), operation_mode=OperationMode.HETERONOMOUS)
+        address = Address("127.0.0.1", port)
+        plans = [UnitPlan(f"E00{i}", "dcdc_emulator", hardware(), scenario(), address, address) for i in (1, 2, 3)]
+        setups = app.planned_setups(plans, policy, UTC, "test")
+        async with app.open_community(setups, tmp_path, guarded=False) as local:
+            if request.param == "local":
+                yield House(local, local, world, port)
+                return
+            runner = await serve(local, "127.0.0.1", 0)
+            remote = RemoteCommunity.connect(f"http://127.0.0.1:{runner.addresses[0][1]}")
+            yield House(remote, local, world, port)
+            await remote.close()
+            await runner.cleanup()
+
+
+async def test_units_come_change_and_go_while_others_share(house: House) -> None:
+    face = house.face
+    deal = await face.create_deal("E001", "E002", 30, who=ME)
+    await house.until(lambda: house.deal(deal.deal_id).is_running)
+    first = house.local.nodes["E001"]
+
+    await face.add_unit(house.plan("E004"), ME)
+    assert {unit.unit_id for unit in (await face.snapshot()).units} == {"E001", "E002", "E003", "E004"}
+    assert (await face.policy()).member_unit_ids == ("E001", "E002", "E003", "E004")
+    with pytest.raises(CommandRefusedError, match="runs here already"):
+        await face.add_unit(house.plan("E004"), ME)
+
+    await face.update_unit(house.plan("E003", name="Mill"), ME)
+    assert {unit.unit_id: unit.name for unit in (await face.snapshot()).units}["E003"] == "Mill"
+    await face.remove_unit("E003", ME)
+    assert (await face.policy()).member_unit_ids == ("E001", "E002", "E004")
+    with pytest.raises(CommandRefusedError, match="expected one of"):
+        await face.remove_unit("E003", ME)
+
+    # Nothing of that has touched the deal of the other two.
+    assert house.local.nodes["E001"] is first
+    await house.until(lambda: all(item.is_ended for item in house.local.board.deals()))
+    ended = next(item for item in await face.deals() if item.deal_id == deal.deal_id)
+    assert ended.is_completed
+
+
+async def test_what_cannot_be_is_refused_and_nothing_has_changed(house: House) -> None:
+    face, before = house.face, dict(house.local.nodes)
+    weak = replace(hardware(), grid_current_capacity_a=0.5)
+    with pytest.raises(CommandRefusedError, match="at least one deal's current"):
+        await face.update_unit(house.plan("E003", hardware=weak), ME)
+    with pytest.raises(CommandRefusedError, match="expected one of"):
+        await face.update_unit(house.plan("E009"), ME)
+    assert house.local.nodes == before
+    assert not house.local.dead
+    assert [sentence.split(":")[1].strip() for sentence in await face.check_limits(weak)] == ["gridCurrentCapacityA"]
+    assert await face.check_limits(hardware()) == ()
+
+
+async def test_a_unit_that_is_taken_out_in_mid_deal_ends_its_own_in_order(house: House) -> None:
+    deal = await house.face.create_deal("E001", "E002", 200, who=ME)
+    await house.until(lambda: house.deal(deal.deal_id).is_running)
+    await house.face.remove_unit("E002", ME)
+    ended = next(item for item in await house.face.deals() if item.deal_id == deal.deal_id)
+    assert ended.is_ended
+    assert "removed by test" in (ended.abort_reason or "")
+    modes = {unit.unit_id: unit.converter_mode for unit in (await house.face.snapshot()).units}
+    assert modes == {"E001": "WAIT", "E003": "WAIT"}
+
+
+async def test_who_has_seen_an_event_gets_what_came_after_it(house: House) -> None:
+    face = house.face
+    await face.set_mode(OperationMode.AUTONOMOUS, None, ME)
+    await house.until(lambda: any(event.message == "mode autonomous" for event in house.local.events))
+    seen = house.local.events[-1]
+    await face.set_mode(OperationMode.HETERONOMOUS, None, ME)
+    deal = await face.create_deal("E001", "E002", 5, who=ME)
+    await house.until(lambda: all(item.is_ended for item in house.local.board.deals()))
+    missed = []
+    async with asyncio.timeout(10), contextlib.aclosing(face.subscribe(seen.sequence)) as events:  # type: ignore[type-var]
+        async for event in events:
+            missed.append(event)
+            if event.data.get("state") == "ended":
+                break
+    assert [event.sequence for event in missed] == sorted({event.sequence for event in missed})
+    assert missed[0].sequence > seen.sequence
+    story = [event for event in missed if event.data.get("deal", {}).get("dealId") == deal.deal_id]
+    assert [event.data["state"] for event in story if event.kind == "deal"][-1] == "ended"
+    percents = [event.data["percent"] for event in story if event.kind == "progress"]
+    assert percents == sorted(set(percents))
+    assert set(percents) <= {25, 50, 75}
+
+
+async def test_one_line_of_a_scenario_is_changed_and_the_change_is_kept(house: House) -> None:
+    face = house.face
+    price = RuleChange("00:00:00-24:00:00", "excess", "request", Direction.DISCHARGE, point_per_wh=25.0)
+    await face.update_scenario_rule("E001", price, ME)
+    found = (await face.scenario("E001")).bands[0].requests["excess"][Direction.DISCHARGE]
+    assert (found.limit_wh, found.point_per_wh) == (4080, 25.0)
+    await face.update_scenario_rule("E001", RuleChange("00:00:00-24:00:00", "short", "request", Direction.CHARGE, remove=True), ME)
+    assert "short" not in (await face.scenario("E001")).bands[0].requests
+    assert [version["who"] for version in await face.scenario_versions("E001")][-2:] == [ME, ME]
+    for change, words in (
+        (RuleChange("06:00:00-07:00:00", "excess", "request", Direction.DISCHARGE), "time band"),
+        (RuleChange("00:00:00-24:00:00", "rich", "request", Direction.DISCHARGE), "status"),
+        (RuleChange("00:00:00-24:00:00", "scarce", "request", Direction.CHARGE), "no limit"),
+    ):
+        with pytest.raises(CommandRefusedError, match=words):
+            await face.update_scenario_rule("E001", change, ME)
+
+
+async def test_a_hand_that_lets_go_after_a_while_and_faults_on_purpose(house: House) -> None:
+    face, local = house.face, house.local
+    await face.set_mode(OperationMode.MANUAL, None, ME)
+    await house.until(lambda: local.nodes["E001"].mode is OperationMode.MANUAL)
+    command = Command(CommandKind.VOLTAGE_REFERENCE, 0, 30.0, grid_voltage_v=350.0, reason="by hand")
+    await face.control_converter("E001", command, 60.0)
+    controller = local.nodes["E001"].controller
+    assert controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE
+    await house.until(lambda: controller.converter.mode is ConverterMode.WAIT)
+
+    await face.inject_fault("E002", {"silent": True}, None, ME)
+    assert house.world.faults["E002"].silent
+    await face.inject_fault("E002", {}, None, ME)
+    assert "E002" not in house.world.faults
+    with pytest.raises(CommandRefusedError, match="fault"):
+        await face.inject_fault("E002", {"haunted": True}, None, ME)
+    await face.inject_fault("E002", {"delay_s": 0.01}, 30.0, ME)
+    await house.until(lambda: "E002" not in house.world.faults)
+
+
+async def test_a_stopped_community_resumes_on_a_persons_word_only_once(house: House) -> None:
+    face = house.face
+    with pytest.raises(CommandRefusedError, match="nothing to resume"):
+        await face.resume(ME)
+    assert await face.presets() == tuple(PRESETS)
+    found = await face.diagnostics()
+    assert set(found["units"]) == {"E001", "E002", "E003"}
+    assert found["policy"]["memberUnitIds"] == ["E001", "E002", "E003"]
