@@ -38,12 +38,13 @@ from .model.scenario import Scenario
 from .model.times import parse_time
 from .model.unit_plan import UnitPlan
 from .node import Node
-from .ports import Clock, DeviceRequest
+from .ports import Capabilities, Clock, DeviceRequest
+from .presets import community_scenario, hardware, policy_for
 from .rules.charter import with_members
 from .server.client import RemoteCommunity
 from .unit.board import CHARTER, DEAL, LEASE
 from .unit.settings import Settings
-from .workshop import UnitSetup, Workshop, came_with
+from .workshop import UnitSetup, Workshop, came_with, open_device
 
 if TYPE_CHECKING:
     from .emulator.settings import Settings as EmulatorSettings
@@ -185,13 +186,29 @@ def open_ledger(data_dir: Path) -> LedgerDatabase:
 
 
 @contextlib.asynccontextmanager
+async def open_planned_community(
+    plans: Sequence[UnitPlan], policy: Policy, zone: tzinfo, community_id: str, data_dir: Path, *, end_within_s: float | None = None
+) -> AsyncIterator[LocalCommunity]:
+    """Units that somebody keeps as data, as one community in this process: more may come while it runs.
+
+    Raises:
+        ConfigError: with every unit whose limits do not go with the policy.
+        ApisError: if no unit can start.
+
+    """
+    setups = planned_setups(plans, policy, zone, community_id)
+    async with open_community(setups, data_dir, end_within_s=end_within_s) as community:
+        yield community
+
+
+@contextlib.asynccontextmanager
 async def open_community(
-    setups: Sequence[UnitSetup], data_dir: Path, *, seed: int | None = None, guarded: bool = True
+    setups: Sequence[UnitSetup], data_dir: Path, *, seed: int | None = None, guarded: bool = True, end_within_s: float | None = None
 ) -> AsyncIterator[LocalCommunity]:
     """The units as one community in this process, on the embedded cluster; they end in order when the context does.
 
     `guarded`: a guard of its own process watches over the converters. Without it the watch ends with this process, which
-    is enough where the converters do too.
+    is enough where the converters do too. `end_within_s`: how long ending may take [wall s]; None: as long as deals need.
 
     Raises:
         ApisError: if a unit cannot start.
@@ -218,7 +235,7 @@ async def open_community(
             workshop.on_leaving = community.reference_leaves
             community.maker = _maker(workshop, community, setups[0])
             _look_who_is_missing(community)
-            community.guard = guards.scope
+            community.guard, community.end_within_s = guards.scope, end_within_s
             if isinstance(guards, GuardProcess):
                 guards.on_leaving = community.reference_leaves
             helpers = _helpers(community, session, setups, clock, guards)
@@ -477,6 +494,41 @@ async def open_emulator(settings: EmulatorSettings) -> AsyncIterator[tuple[World
         await runner.cleanup()
         if recorder is not None:
             recorder.close()
+
+
+async def probe_unit(session: aiohttp.ClientSession, plan: UnitPlan, policy: Policy) -> Capabilities:
+    """Prove that a unit could run: its limits go with the policy, its device answers and can do what is asked of it.
+
+    Raises:
+        ConfigError: with what does not go together.
+        DriverError: if the device does not answer as one.
+
+    """
+    problems = check_limits(plan.hardware, policy, plan.unit_id)
+    if problems:
+        raise ConfigError(problems)
+    setup = _planned(plan, policy, UTC, "probe")
+    device = await open_device(session, setup, WallClock())
+    try:
+        await device.driver.read()
+    finally:
+        await device.driver.close()
+    return device.driver.capabilities
+
+
+def sample_policy() -> Policy:
+    """What a new community agrees on, until somebody says otherwise."""
+    return policy_for(1)
+
+
+def sample_hardware() -> Hardware:
+    """What a new unit can do, until somebody says otherwise."""
+    return hardware()
+
+
+def preset_scenario(battery_wh: float, preset: str) -> Scenario:
+    """A shipped scenario for a battery. Raises KeyError for one that there is none of."""
+    return community_scenario(battery_wh, preset)
 
 
 def connect_community(session: aiohttp.ClientSession, url: str) -> RemoteCommunity:

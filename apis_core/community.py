@@ -8,11 +8,11 @@ from .model.deal import Deal
 from .model.hardware import Hardware
 from .model.modes import Command, OperationMode
 from .model.policy import Policy
+from .model.rule_change import RuleChange
 from .model.scenario import Scenario
 from .model.unit_plan import UnitPlan
 from .model.view import Event, Snapshot
 from .ports import Json
-from .rules.scenario_rule import RuleChange
 
 
 class Community(Protocol):

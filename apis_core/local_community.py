@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import contextlib
 from dataclasses import replace
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
 
 from .model.deal import FAULTS, Deal
@@ -15,23 +14,22 @@ from .model.hardware import Hardware
 from .model.limits import check_limits
 from .model.modes import Command, OperationMode
 from .model.policy import Policy
+from .model.rule_change import RuleChange
 from .model.scenario import Scenario
 from .model.unit_plan import UnitPlan
+from .model.version import VERSION
 from .model.view import Event, Snapshot, UnitView
 from .node import Node
 from .ports import Clock, Json
 from .presets import PRESETS, community_scenario
 from .rules import demand, edges, preview, scenario_rule, statement
 from .rules.lifecycle import DealState, state as state_of
-from .rules.scenario_rule import RuleChange
 from .rules.slots import promised_wh
 from .rules.statement import Totals, of_deal
 from .unit.board import ISOLATED, LEASE, Board
 from .unit_view import view_of
 
 EVENTS_KEPT = 1000
-# Read once: it stands in a file.
-VERSION = version("apis-interchange")
 SUBSCRIBER_QUEUE = 1000
 # Opens a unit's device, and gives what makes the unit around it.
 type Maker = Callable[[UnitPlan], Awaitable[Callable[[], Awaitable[Node]]]]
@@ -49,6 +47,8 @@ class LocalCommunity:
         self.dead: set[str] = set()
         # Units of this process whose devices have not answered yet.
         self.absent: set[str] = set()
+        # How long the units may take to end in order [wall s]; None: as long as their policy gives their deals.
+        self.end_within_s: float | None = None
         # Makes a unit that comes while the others run, where this is possible.
         self.maker: Maker | None = None
         self.guard = ""
@@ -110,8 +110,9 @@ class LocalCommunity:
         await asyncio.gather(*self._closing, return_exceptions=True)
         living = self._living()
         # One that fails holds nobody else up on the way to wait.
-        results = await asyncio.gather(*(node.end_own_deals("shutdown") for node in living), return_exceptions=True)
-        results += await asyncio.gather(*(node.stop("shutdown") for node in living), return_exceptions=True)
+        share_s = None if self.end_within_s is None else self.end_within_s / 2
+        results = await asyncio.gather(*(node.end_own_deals("shutdown", share_s) for node in living), return_exceptions=True)
+        results += await asyncio.gather(*(node.stop("shutdown", share_s) for node in living), return_exceptions=True)
         await self._stop_watching()
         for failure in (result for result in results if isinstance(result, Exception)):
             raise failure

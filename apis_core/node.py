@@ -197,22 +197,28 @@ class Node:
         self._say_if_too_slow()
         _LOGGER.info("%s is up", self.unit_id)
 
-    async def stop(self, reason: str) -> None:
-        """End in order: own deals first, then the converter, then the role; nothing is left behind."""
-        await self.end_own_deals(reason)
-        with contextlib.suppress(ApisError):
-            await self.controller.stop_local(reason, in_steps=True)
-        await self.role.leave()
+    async def stop(self, reason: str, within_s: float | None = None) -> None:
+        """End in order: own deals first, then the converter, then the role; nothing is left behind.
+
+        `within_s`: how long this may take [wall s], where somebody waits; what is not in order by then is put to wait all the same.
+        """
+        with contextlib.suppress(TimeoutError):
+            # The last step has the last quarter for itself.
+            async with asyncio.timeout(None if within_s is None else 0.75 * within_s):
+                await self.end_own_deals(reason, None if within_s is None else 0.25 * within_s)
+                with contextlib.suppress(ApisError):
+                    await self.controller.stop_local(reason, in_steps=True)
+                await self.role.leave()
         await self._cancel_tasks()
         # Once more at the very end: whatever happened in between, the converter is left in wait.
         with contextlib.suppress(ApisError):
             await self.controller.stop_local(reason)
         await self._let_go()
 
-    async def end_own_deals(self, reason: str) -> None:
-        """Ask the Grid Master to end this unit's deals, and wait until it has; no longer than the policy allows."""
+    async def end_own_deals(self, reason: str, within_s: float | None = None) -> None:
+        """Ask the Grid Master to end this unit's deals, and wait until it has; no longer than the policy allows, or so long."""
         self._closing = self._closing or f"{self.unit_id}: {reason}"
-        await self._stop_own_deals(f"{self.unit_id}: {reason}")
+        await self._stop_own_deals(f"{self.unit_id}: {reason}", within_s)
 
     async def kill(self) -> None:
         """End at once as a killed process does: no deal is ended, no converter commanded. For trying what then follows."""
@@ -396,10 +402,10 @@ class Node:
             self.controller.released.update(dict.fromkeys(running, reason))
             await self.controller.stop_local(reason)
 
-    async def _stop_own_deals(self, reason: str) -> None:
+    async def _stop_own_deals(self, reason: str, within_s: float | None = None) -> None:
         """Ask for each own deal to be stopped, one that appears meanwhile too, until there is none or the time is over."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.policy.stop_me_timeout_s):
+            async with asyncio.timeout(within_s or self.settings.policy.stop_me_timeout_s):
                 while own := self.board.own_deals(self.unit_id):
                     try:
                         for deal in own:

@@ -39,6 +39,8 @@ from .unit.settings import Settings
 _LOGGER = logging.getLogger(__name__)
 DEFAULT_UNITS, PAST_DAYS = 4, 7.0
 BATTERY_WH, RAMP_S = 4800.0, 5.0
+# It runs within another program that waits for its end.
+END_WITHIN_S = 9.0
 DEAL_WH, DEAL_CURRENT_A = 100, 2.0
 # Every other house has much sun: it gives what the others lack.
 SOLARS_KW = (6.0, 1.0)
@@ -70,7 +72,11 @@ def make_past(folder: Path, units: int, now: datetime, zone: tzinfo, days: float
     """
     result = simulate(_options(units, now, days, zone))
     folder.mkdir(parents=True, exist_ok=True)
-    database = LedgerDatabase(sqlite_url(folder / LEDGER))
+    # Under its own name only once it is whole: whoever is interrupted here begins anew.
+    unfinished = folder / f"{LEDGER}.unfinished"
+    for path in folder.glob(f"{unfinished.name}*"):
+        path.unlink()
+    database = LedgerDatabase(sqlite_url(unfinished))
     try:
         for deal in result.deals:
             for unit_id in deal.unit_ids:
@@ -80,6 +86,7 @@ def make_past(folder: Path, units: int, now: datetime, zone: tzinfo, days: float
     charges = [round(100 * float(wh) / BATTERY_WH, 2) for wh in result.hours[-1].energy_wh]
     charges[:2] = [max(charges[0], GIVER_PCT), min(charges[1], TAKER_PCT)]
     (folder / HOUSES).write_bytes(orjson.dumps({"chargesPct": charges}))
+    unfinished.rename(folder / LEDGER)
 
 
 def _houses(folder: Path, units: int) -> tuple[House, ...]:
@@ -186,5 +193,5 @@ def _community(
         node_rng = random.Random(rng.getrandbits(64))
         nodes.append(Node(settings, driver, hub.join(unit_id), ledger, clock, node_rng, guard=guards.unit(unit_id, driver)))
     community = LocalCommunity(tuple(nodes), clock)
-    community.guard = guards.scope
+    community.guard, community.end_within_s = guards.scope, END_WITHIN_S
     return community

@@ -68,33 +68,11 @@ class Workshop:
         self.on_leaving: Callable[[str], None] = lambda _unit_id: None
 
     async def open(self, setup: UnitSetup) -> Opened:
-        """The driver of a unit, which can do what the unit's limits and the policy ask of it.
+        """See `open_device`."""
+        return await open_device(self._session, setup, self._clock, self._tell_leaving)
 
-        Raises:
-            ConfigError: if it cannot, or there is none of that name.
-            DriverError: if its device is not what it should be.
-
-        """
-        settings = setup.settings
-        policy, hardware = settings.policy, settings.hardware
-        site = Site(
-            settings.unit_id,
-            setup.addresses,
-            setup.driver_options,
-            self._session,
-            self._clock,
-            policy.request_timeout_s,
-            policy.request_limit,
-            # Who is told comes later: the community is made of these units.
-            lambda unit_id: self.on_leaving(unit_id),  # noqa: PLW0108
-        )
-        device = await open_driver(setup.system_type, site)
-        voltages_v = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v
-        problems = misfits(device.driver.capabilities, hardware.grid_current_capacity_a, voltages_v, settings.unit_id)
-        if problems:
-            await device.driver.close()
-            raise ConfigError(problems)
-        return device
+    def _tell_leaving(self, unit_id: str) -> None:
+        self.on_leaving(unit_id)
 
     async def make(self, setup: UnitSetup, device: Opened) -> Node:
         """The unit around its driver; not started yet. Raises ClusterError if there is one of that id."""
@@ -128,6 +106,29 @@ class Workshop:
             lock=Path(tempfile.gettempdir()) / f"apis-writer-{name}.lock",
             timeout_s=setup.settings.policy.request_timeout_s,
         )
+
+
+async def open_device(
+    session: aiohttp.ClientSession, setup: UnitSetup, clock: Clock, on_leaving: Callable[[str], None] = lambda _unit_id: None
+) -> Opened:
+    """The driver of a unit, which can do what the unit's limits and the policy ask of it.
+
+    Raises:
+        ConfigError: if it cannot, or there is none of that name.
+        DriverError: if its device is not what it should be.
+
+    """
+    settings = setup.settings
+    policy, hardware = settings.policy, settings.hardware
+    timeout_s, attempts = policy.request_timeout_s, policy.request_limit
+    site = Site(settings.unit_id, setup.addresses, setup.driver_options, session, clock, timeout_s, attempts, on_leaving)
+    device = await open_driver(setup.system_type, site)
+    voltages_v = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v
+    problems = misfits(device.driver.capabilities, hardware.grid_current_capacity_a, voltages_v, settings.unit_id)
+    if problems:
+        await device.driver.close()
+        raise ConfigError(problems)
+    return device
 
 
 async def last_scenario(ledger: Ledger, settings: Settings) -> Scenario:

@@ -19,9 +19,9 @@ from apis_core.model.deal import Deal, Direction
 from apis_core.model.errors import CommandRefusedError
 from apis_core.model.installation import Address
 from apis_core.model.modes import Command, CommandKind, OperationMode
+from apis_core.model.rule_change import RuleChange
 from apis_core.model.unit_plan import UnitPlan
 from apis_core.presets import PRESETS, hardware, policy_for, scenario
-from apis_core.rules.scenario_rule import RuleChange
 from apis_core.server.client import RemoteCommunity
 from apis_core.server.endpoint import serve
 

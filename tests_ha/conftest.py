@@ -17,8 +17,9 @@ from syrupy.assertion import SnapshotAssertion
 
 from apis_core.model.deal import Deal, Direction
 from apis_core.model.scenario import Scenario
+from apis_core.model.unit_plan import UnitPlan
 from apis_core.model.view import Event, Snapshot, UnitView
-from apis_core.presets import community_policy, community_scenario
+from apis_core.presets import community_hardware, community_scenario, policy_for
 import custom_components.apis  # noqa: F401 - before the test package puts its own folder there
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -82,7 +83,10 @@ class FakeCommunity:
         self.asked: list[tuple[Any, ...]] = []
         self.events: asyncio.Queue[Event | Exception] = asyncio.Queue()
         self.error: Exception | None = None
+        self.probe_error: Exception | None = None
         self.past: tuple[Deal, ...] = ()
+        self.subscribed_after: list[int | None] = []
+        self.agreed = policy_for(2)
 
     def _note(self, *what: Any) -> None:
         self.asked.append(what)
@@ -94,7 +98,8 @@ class FakeCommunity:
             raise self.error
         return self.now
 
-    async def subscribe(self) -> AsyncIterator[Event]:
+    async def subscribe(self, after: int | None = None) -> AsyncIterator[Event]:
+        self.subscribed_after.append(after)
         while True:
             event = await self.events.get()
             if isinstance(event, Exception):
@@ -141,11 +146,40 @@ class FakeCommunity:
     async def stop_deal(self, deal_id: str, who: str) -> None:
         self._note("stop_deal", deal_id, who)
 
-    async def control_converter(self, unit_id: str, command: Any) -> None:
-        self._note("control_converter", unit_id, command)
+    async def control_converter(self, unit_id: str, command: Any, duration_s: float | None = None) -> None:
+        self._note("control_converter", unit_id, command, duration_s)
+
+    async def inject_fault(self, unit_id: str, fault: Any, duration_s: float | None, who: str) -> None:
+        self._note("inject_fault", unit_id, fault, duration_s, who)
+
+    async def update_scenario_rule(self, unit_id: str, change: Any, who: str) -> None:
+        self._note("update_scenario_rule", unit_id, change, who)
+
+    async def scenario_versions(self, unit_id: str) -> tuple[dict[str, Any], ...]:
+        return ({"time": NOW.isoformat(), "who": "start", "scenario": community_scenario().to_json()},)
+
+    async def resume(self, who: str) -> None:
+        self._note("resume", who)
+        self.now = replace(self.now, mode="autonomous", alert=None)
+
+    async def add_unit(self, plan: UnitPlan, who: str) -> None:
+        self._note("add_unit", plan.unit_id, who)
+        self.now = replace(self.now, units=(*self.now.units, a_unit(plan.unit_id, name=plan.name)))
+
+    async def update_unit(self, plan: UnitPlan, who: str) -> None:
+        self._note("update_unit", plan.unit_id, plan.name, who)
+
+    async def remove_unit(self, unit_id: str, who: str) -> None:
+        self._note("remove_unit", unit_id, who)
+        self.now = replace(self.now, units=tuple(unit for unit in self.now.units if unit.unit_id != unit_id))
+
+    async def diagnostics(self) -> dict[str, Any]:
+        hardware = community_hardware().to_json()
+        units = {unit.unit_id: {"hardware": hardware, "scenario": community_scenario().to_json()} for unit in self.now.units}
+        return {"snapshot": self.now.to_json(), "policy": self.agreed.to_json(), "units": units, "events": []}
 
     async def policy(self) -> Any:
-        return community_policy(2)
+        return self.agreed
 
 
 @pytest.fixture
@@ -176,12 +210,17 @@ def community() -> Iterator[FakeCommunity]:
         yield fake
 
     @contextlib.asynccontextmanager
-    async def run(_setups: Any, _folder: Path) -> AsyncIterator[FakeCommunity]:
+    async def run(_plans: Any, _policy: Any, _zone: Any, _name: str, _folder: Path, **_: Any) -> AsyncIterator[FakeCommunity]:
         yield fake
+
+    async def probe(_session: Any, plan: UnitPlan, _policy: Any) -> None:
+        if fake.probe_error is not None:
+            raise fake.probe_error
 
     with (
         patch("apis_core.app.open_trial_community", opened),
-        patch("apis_core.app.open_community", run),
+        patch("apis_core.app.open_planned_community", run),
+        patch("apis_core.app.probe_unit", probe),
         patch("apis_core.app.connect_community", lambda _session, _url: fake),
     ):
         yield fake

@@ -1,17 +1,25 @@
 """The actions: what they ask of the community, what they answer, and what they refuse."""
 
+import csv
 from dataclasses import replace
+import io
+import json
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import ServiceValidationError, Unauthorized
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import device_registry as dr
+from probatio import Invalid
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
+from apis_core.emulator.faults import UnitFault
 from apis_core.model.errors import CommandRefusedError
 from apis_core.model.modes import CommandKind, OperationMode
 from apis_core.presets import community_scenario
+from custom_components.apis.services import FAULTS
 
 from .conftest import NOW, FakeCommunity, a_deal
 
@@ -37,7 +45,7 @@ async def test_actions_are_there_before_any_entry(hass: HomeAssistant) -> None:
     from homeassistant.setup import async_setup_component
 
     assert await async_setup_component(hass, "apis", {})
-    assert len(hass.services.async_services_for_domain("apis")) == 9
+    assert len(hass.services.async_services_for_domain("apis")) == 12
     with pytest.raises(ServiceValidationError):
         await call(hass, "get_deals")
 
@@ -114,3 +122,48 @@ async def test_what_is_no_unit_is_refused(hass: HomeAssistant, community: FakeCo
     assert other is not None
     with pytest.raises(ServiceValidationError, match="different communities"):
         await call(hass, "create_deal", device_id=device["E001"], partner_device_id=other.id, amount_wh=50)
+
+
+async def test_one_line_of_a_scenario(hass: HomeAssistant, community: FakeCommunity, device: dict[str, str]) -> None:
+    line = {"band": "00:00:00-24:00:00", "status": "excess", "kind": "request", "direction": "discharge"}
+    await call(hass, "update_scenario_rule", answer=False, device_id=device["E001"], **line, limit_wh=4000)
+    kind, unit_id, change, who = community.asked[-1]
+    assert (kind, unit_id, who) == ("update_scenario_rule", "E001", "Home Assistant")
+    assert (change.band, change.limit_wh, change.point_per_wh, change.remove) == ("00:00:00-24:00:00", 4000, None, False)
+    with pytest.raises(Invalid):
+        await call(hass, "update_scenario_rule", answer=False, device_id=device["E001"], **{**line, "kind": "wish"})
+
+
+async def test_faults_and_hands_for_a_while(
+    hass: HomeAssistant, community: FakeCommunity, device: dict[str, str], hass_read_only_user: MockUser
+) -> None:
+    await call(hass, "inject_fault", answer=False, device_id=device["E001"], fault="silent", duration={"minutes": 2})
+    assert community.asked[-1] == ("inject_fault", "E001", {"silent": True}, 120.0, "Home Assistant")
+    with pytest.raises(Unauthorized):
+        await call(hass, "inject_fault", answer=False, device_id=device["E001"], fault="none", context=Context(hass_read_only_user.id))
+    await call(hass, "control_converter", answer=False, device_id=device["E001"], mode="wait", duration={"seconds": 5})
+    assert community.asked[-1][3] == 5.0
+
+
+def test_every_fault_is_one_that_the_emulator_knows() -> None:
+    assert all(UnitFault.from_json(fault).to_json() == fault for fault in FAULTS.values())
+
+
+def read(path: str) -> str:
+    """A file that was written."""
+    return Path(path).read_text(encoding="utf-8")
+
+
+async def test_the_ledger_as_a_file(hass: HomeAssistant, community: FakeCommunity, device: dict[str, str], tmp_path: Path) -> None:
+    community.past = (a_deal("d1"), a_deal("d2", scram_time=NOW, scram_reason="leak, 0.4 A"))
+    with patch.object(hass.config, "config_dir", str(tmp_path)):
+        table = await call(hass, "export_ledger")
+        data = await call(hass, "export_ledger", format="json", from_time="2026-11-01 00:00:00")
+    assert (table["deals"], Path(table["path"]).parent) == (2, tmp_path / "apis/export")
+    rows = list(csv.DictReader(io.StringIO(read(table["path"]), newline="")))
+    assert [(row["deal_id"], row["state"], row["reason"]) for row in rows] == [("d1", "created", ""), ("d2", "aborted", "leak, 0.4 A")]
+    assert [record["amount_wh"] for record in json.loads(read(data["path"]))] == [100, 100]
+    assert sorted(path.suffix for path in (tmp_path / "apis/export").iterdir()) == [".csv", ".json"]
+    (tmp_path / "file").write_text("")
+    with patch.object(hass.config, "config_dir", str(tmp_path / "file")), pytest.raises(HomeAssistantError, match="could not be written"):
+        await call(hass, "export_ledger")

@@ -4,6 +4,8 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentryData
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
@@ -11,8 +13,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from apis_core.model.modes import OperationMode
+from apis_core.model.installation import Address
+from apis_core.model.unit_plan import UnitPlan
 from apis_core.model.view import Event
+from apis_core.presets import hardware, policy_for, scenario
 from custom_components.apis.logbook import async_describe_events
 
 from .conftest import NOW, FakeCommunity, a_deal
@@ -22,10 +26,10 @@ async def test_diagnostics_help_and_tell_nothing_private(
     hass: HomeAssistant, hass_client: ClientSessionGenerator, loaded: MockConfigEntry, community: FakeCommunity
 ) -> None:
     found: dict[str, Any] = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
-    assert found["snapshot"]["gridMaster"] == "E001"
-    assert found["scenarios"].keys() == {"E001", "E002"}
-    assert found["policy"]["memberUnitIds"] == ["E001", "E002"]
-    assert {unit["name"] for unit in found["snapshot"]["units"]} == {"**REDACTED**"}
+    assert found["community"]["snapshot"]["gridMaster"] == "E001"
+    assert found["community"]["units"].keys() == {"E001", "E002"}
+    assert found["community"]["policy"]["memberUnitIds"] == ["E001", "E002"]
+    assert {unit["name"] for unit in found["community"]["snapshot"]["units"]} == {"**REDACTED**"}
     assert found["entry"]["title"] == "**REDACTED**"
 
 
@@ -67,7 +71,7 @@ async def test_an_emergency_stop_is_released_by_its_repair(
     flow = await begun.json()
     done = await (await client.post(f"/api/repairs/issues/fix/{flow['flow_id']}", json={})).json()
     assert done["type"] == "create_entry"
-    assert community.asked[-1][:3] == ("set_mode", OperationMode.AUTONOMOUS, None)
+    assert community.asked[-1] == ("resume", "Home Assistant")
     await hass.async_block_till_done()
     assert ir.async_get(hass).async_get_issue("apis", issue_id) is None
 
@@ -94,3 +98,61 @@ async def test_deals_are_told_in_plain_words(hass: HomeAssistant, loaded: MockCo
         "House 1 began sending 100 Wh to House 2",
         "House 1 stopped sending to House 2 after 40 of 100 Wh: cut",
     ]
+
+
+async def test_problems_of_the_whole_community(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity, freezer: FrozenDateTimeFactory
+) -> None:
+    def issues() -> set[str]:
+        return {issue_id.removesuffix(f"_{loaded.entry_id}") for _, issue_id in ir.async_get(hass).issues}
+
+    async def look(seconds: float, **changes: Any) -> set[str]:
+        freezer.tick(seconds)
+        community.now = replace(community.now, **changes)
+        await loaded.runtime_data.coordinator.async_refresh()
+        return issues()
+
+    assert await look(60, grid_master=None) == set()
+    assert await look(60) == {"no_grid_master"}
+    assert await look(5, grid_master="E001") == set()
+    # Nobody leads while nothing is shared, and that is no problem.
+    assert await look(600, grid_master=None, mode="stop") == set()
+    assert await look(5, version="9.0.1", grid_master="E001") == {"other_version"}
+    assert await look(5, version="0.1.7") == set()
+
+
+async def test_one_device_driven_by_two_communities(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    other = MockConfigEntry(domain="apis", title="Other", data={"kind": "daemon", "url": "http://127.0.0.1:1"})
+    other.add_to_hass(hass)
+    units = tuple(replace(unit, device_url="http://10.0.0.5:4380" if unit.unit_id == "E001" else "") for unit in community.now.units)
+    community.now = replace(community.now, units=units)
+    await loaded.runtime_data.coordinator.async_refresh()
+    assert await hass.config_entries.async_setup(other.entry_id)
+    await hass.async_block_till_done()
+    issue = ir.async_get(hass).async_get_issue("apis", f"twin_unit_{other.entry_id}_E001")
+    assert issue is not None
+    assert issue.translation_placeholders == {"unit": "E001", "community": "Other", "other": "Street"}
+    assert ir.async_get(hass).async_get_issue("apis", f"twin_unit_{other.entry_id}_E002") is None
+
+
+async def test_units_that_work_by_an_older_policy_begin_anew_on_a_persons_word(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, community: FakeCommunity
+) -> None:
+    assert await async_setup_component(hass, "repairs", {})
+    plan = UnitPlan("E001", "dcdc_emulator", hardware(), scenario(), Address("localhost", 1), Address("localhost", 2))
+    unit = ConfigSubentryData(data={"unit": plan.to_json()}, subentry_type="unit", title="E001", unique_id="E001")
+    options = {"policy": policy_for(1).to_json()}
+    entry = MockConfigEntry(domain="apis", title="Street", data={"kind": "node"}, options=options, subentries_data=[unit])
+    entry.add_to_hass(hass)
+    community.agreed = replace(policy_for(2), deal_amount_max_wh=100)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    issue_id = f"other_policy_{entry.entry_id}"
+    assert ir.async_get(hass).async_get_issue("apis", issue_id) is not None
+    community.agreed = policy_for(2)
+    client = await hass_client()
+    begun = await (await client.post("/api/repairs/issues/fix", json={"handler": "apis", "issue_id": issue_id})).json()
+    done = await (await client.post(f"/api/repairs/issues/fix/{begun['flow_id']}", json={})).json()
+    assert done["type"] == "create_entry"
+    await hass.async_block_till_done()
+    assert entry.state is ConfigEntryState.LOADED
+    assert ir.async_get(hass).async_get_issue("apis", issue_id) is None

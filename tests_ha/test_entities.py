@@ -4,17 +4,25 @@ import asyncio
 from dataclasses import replace
 from unittest.mock import patch
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import Platform
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import entity_registry as er
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, snapshot_platform
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    MockUser,
+    async_capture_events,
+    snapshot_platform,
+)
 from syrupy.assertion import SnapshotAssertion
 
 from apis_core.model.errors import ClusterError, CommandRefusedError
 from apis_core.model.modes import OperationMode
 from apis_core.model.view import Event
+from apis_core.presets import PRESETS as CORE_PRESETS
+from custom_components.apis.const import PRESETS
 
 from .conftest import NOW, FakeCommunity, a_deal
 
@@ -121,6 +129,10 @@ async def test_the_life_of_a_deal_in_events(hass: HomeAssistant, loaded: MockCon
     await told("deal", "created", a_deal("d2", "E003", "E004"))
     assert hass.states.get("event.house_1_deal").attributes["event_type"] == "completed"
     assert hass.states.get("event.street_deal").state >= before
+    half = replace(done, deactivate_time=None, stop_time=None, cumulate_amount_wh=50.4)
+    await told("progress", "", half)
+    assert hass.states.get("event.house_2_deal").attributes["event_type"] == "progress"
+    assert hass.states.get("event.house_2_deal").attributes["percent"] == 50
     await told("deal", "ended", failed)
     assert hass.states.get("event.house_1_deal").attributes["reason"] == "E002 does not answer"
 
@@ -155,3 +167,68 @@ async def test_scenarios_by_name_and_by_two_figures(hass: HomeAssistant, loaded:
     await loaded.runtime_data.coordinator.async_refresh()
     assert hass.states.get("select.house_1_scenario").state == "unknown"
     assert hass.states.get(below).state == "unavailable"
+
+
+def test_the_presets_to_choose_are_those_of_the_core() -> None:
+    assert list(PRESETS) == list(CORE_PRESETS)
+
+
+async def test_what_nobody_sees_is_not_written(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    async def look(**changes: float) -> None:
+        community.now = replace(community.now, units=(replace(community.now.units[0], **changes), community.now.units[1]))
+        await loaded.runtime_data.coordinator.async_refresh()
+
+    await look(battery_power_w=-120.4, remaining_wh=3001)
+    written = hass.states.get("sensor.house_1_battery_power").last_updated
+    changes = async_capture_events(hass, "state_changed")
+    await look(battery_power_w=-120.3, temperature_c=26.7, grid_voltage_v=0.3)
+    assert changes == []
+    assert hass.states.get("sensor.house_1_battery_power").last_updated == written
+    await look(battery_power_w=-121.2)
+    assert [event.data["entity_id"] for event in changes] == ["sensor.house_1_battery_power"]
+
+
+async def test_the_day_is_summed_up_here_and_goes_on_after_a_restart(
+    hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity, freezer: FrozenDateTimeFactory
+) -> None:
+    async def look(minutes: float, **changes: float | dict[str, float] | None) -> None:
+        freezer.tick(minutes * 60)
+        units = (replace(community.now.units[0], **changes), community.now.units[1])
+        community.now = replace(community.now, units=units)
+        await entry.runtime_data.coordinator.async_refresh()
+
+    freezer.move_to("2026-11-20T20:00:00Z")
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert hass.states.get("sensor.street_self_sufficiency_today").state == "unavailable"
+    # An hour at 1000 W of which 400 W come from the mains, while half a kilowatt-hour is shared.
+    await look(1, load_w=1000.0, mains_w=400.0)
+    for _ in range(60):
+        await look(1)
+    await look(0, totals=community.now.units[0].totals | {"shared_wh": 1700.0})
+    assert float(hass.states.get("sensor.street_energy_shared_today").state) == pytest.approx(0.5)
+    assert float(hass.states.get("sensor.street_self_sufficiency_today").state) == pytest.approx(60)
+
+    # What was not seen for long is not guessed at.
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    freezer.tick(3600)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert float(hass.states.get("sensor.street_energy_shared_today").state) == pytest.approx(0.5)
+    assert float(hass.states.get("sensor.street_self_sufficiency_today").state) == pytest.approx(60)
+    day = entry.runtime_data.coordinator.day
+    for _ in range(60):
+        await look(1)
+    assert (day.load_wh, day.mains_wh) == (pytest.approx(2000), pytest.approx(800))
+
+    freezer.move_to("2026-11-21T20:00:00Z")
+    await look(0, load_w=None, mains_w=None)
+    assert hass.states.get("sensor.street_self_sufficiency_today").state == "unavailable"
+    assert float(hass.states.get("sensor.street_energy_shared_today").state) == 0.0
+
+
+async def test_an_accelerated_community_has_no_today(hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity) -> None:
+    community.now = replace(community.now, acceleration=60.0)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert hass.states.get("sensor.street_energy_shared_today") is None

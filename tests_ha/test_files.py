@@ -95,7 +95,7 @@ def test_every_entity_has_a_name_and_an_icon(platform: str) -> None:
         }  # fmt: skip
     known = EN["entity"].get(platform, {})
     assert used == known.keys()
-    with_class = {"energy_received", "energy_shared", "energy_lost", "solar_power", "load_power", "grid_power", "grid_current", "grid_voltage",
+    with_class = {"energy_received", "energy_shared", "energy_lost", "solar_power", "load_power", "mains_power", "grid_power", "grid_current", "grid_voltage",
                   "stored_energy", "battery_power", "battery_charged", "battery_discharged", "alarm"}  # fmt: skip
     assert used - with_class <= ICONS["entity"].get(platform, {}).keys()
     assert "PARALLEL_UPDATES" in {
@@ -138,7 +138,7 @@ def test_of_the_core_only_what_faces_may_use_is_used() -> None:
                 if module == "apis_core":
                     # `app` opens communities, where entries are set up and proved.
                     assert [alias.name for alias in node.names] == ["app"]  # type: ignore[union-attr]
-                    assert path.name in ("__init__.py", "config_flow.py")
+                    assert path.name in ("__init__.py", "config_flow.py", "unit_form.py")
                 elif module.startswith("apis_core"):
                     assert module == "apis_core.community" or module.startswith("apis_core.model."), f"{path.name}: {module}"
 

@@ -10,6 +10,7 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
@@ -18,7 +19,7 @@ from apis_core.model.view import Event
 from custom_components.apis import async_remove_config_entry_device
 from custom_components.apis.const import DOMAIN
 
-from .conftest import FakeCommunity, a_unit
+from .conftest import NOW, FakeCommunity, a_unit
 
 
 async def look_again(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
@@ -29,7 +30,7 @@ async def look_again(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> Non
 
 async def test_an_entry_loads_and_unloads_without_a_trace(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     assert loaded.state is ConfigEntryState.LOADED
-    assert hass.states.get("sensor.house_1_battery_battery").state == "62.5"
+    assert hass.states.get("sensor.house_1_battery_battery").state == "62.0"
     assert await hass.config_entries.async_unload(loaded.entry_id)
     await hass.async_block_till_done()
     assert loaded.state is ConfigEntryState.NOT_LOADED
@@ -63,7 +64,7 @@ async def test_units_come_and_go(
     registry = dr.async_get(hass)
     community.now = replace(community.now, units=(*community.now.units, a_unit("E003")))
     await look_again(hass, freezer)
-    assert hass.states.get("sensor.house_3_battery_battery").state == "62.5"
+    assert hass.states.get("sensor.house_3_battery_battery").state == "62.0"
     community.now = replace(community.now, units=community.now.units[1:])
     await look_again(hass, freezer)
     assert hass.states.get("sensor.house_1_battery_battery").state == "unavailable"
@@ -94,9 +95,9 @@ async def test_devices_stand_in_their_order(hass: HomeAssistant, loaded: MockCon
 async def test_what_happens_is_shown_at_once(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
     community.now = replace(community.now, grid_master="E002")
     community.events.put_nowait(Event("grid_master", community.now.time, "E002 is Grid Master", "E002"))
-    for _ in range(5):
-        await asyncio.sleep(0.2)
-        await hass.async_block_till_done()
+    await asyncio.sleep(0)
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=1))
+    await hass.async_block_till_done()
     assert hass.states.get("sensor.street_grid_master").state == "House 2"
 
 
@@ -112,15 +113,18 @@ async def test_home_assistants_end_ends_the_community_in_order(
 
 async def test_a_stream_that_breaks_is_taken_up_again(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
     with patch("custom_components.apis.coordinator.RECONNECT_S", 0):
+        community.events.put_nowait(Event("notice", NOW, "hello", None, {}, 7))
         community.events.put_nowait(ClusterError("the line is down"))
         for _ in range(3):
             await asyncio.sleep(0.01)
         community.now = replace(community.now, grid_master="E002")
         community.events.put_nowait(Event("grid_master", community.now.time, "E002 is Grid Master", "E002"))
-        for _ in range(5):
-            await asyncio.sleep(0.2)
-            await hass.async_block_till_done()
+        await hass.async_block_till_done()
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=1))
+        await hass.async_block_till_done()
     assert hass.states.get("sensor.street_grid_master").state == "House 2"
+    # What came meanwhile is asked for.
+    assert community.subscribed_after == [None, 7]
 
 
 async def test_what_cannot_be_opened_is_tried_again(hass: HomeAssistant, entry: MockConfigEntry) -> None:

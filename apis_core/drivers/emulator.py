@@ -16,6 +16,9 @@ from ..model.converter import ConverterMode
 from ..model.errors import CommandRefusedError, DriverError
 from ..ports import Capabilities, DeviceData, DeviceRequest, Json
 
+# Where the emulator shows what a house takes from the mains [W], and the name it has here.
+MAINS, MAINS_POWER = "p2", "mains_power"
+
 type Send = Callable[[DeviceRequest], Awaitable[Any]]
 
 
@@ -59,7 +62,9 @@ class EmulatorDriver:
         if not isinstance(house, dict) or not isinstance(data.get("dcdc"), dict):
             raise DriverError(f"{self._unit_id}: the emulator answered {str(data)[:80]!r}, expected a unit with emu and dcdc")
         battery = {key: house.get(key) for key in ("rsoc", "battery_operation_status")}
-        return DeviceData(data["dcdc"], battery, house)
+        meters = data["dcdc"].get("powermeter")
+        mains_w = meters.get(MAINS) if isinstance(meters, dict) else None
+        return DeviceData(data["dcdc"], battery, {**house, MAINS_POWER: mains_w})
 
     async def status(self) -> Json:
         """See Driver."""

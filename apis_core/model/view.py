@@ -14,7 +14,7 @@ class UnitView:
 
     `status`: the scenario's word for the battery now. `solar_w`, `load_w`, `mains_w`: where the device knows the house.
     `next_change`: when its scenario's next time band begins. `preset`: the one its scenario is, if it is one; `request_below_pct` and `offer_above_pct`: the scenario's two edges, where it
-    has them. `totals`: rules.statement.Totals of all its deals.
+    has them. `device_url`: where its device is, if that can be reached. `totals`: rules.statement.Totals of all its deals.
     """
 
     unit_id: str
@@ -49,6 +49,7 @@ class UnitView:
     serial_number: str = ""
     driver: str = ""
     is_simulated: bool = False
+    device_url: str = ""
     next_change: datetime | None = None
     preset: str | None = None
     request_below_pct: float | None = None

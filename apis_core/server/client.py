@@ -12,12 +12,12 @@ from ..model.errors import ClusterError, CommandRefusedError, MessageError
 from ..model.hardware import Hardware
 from ..model.modes import Command, OperationMode
 from ..model.policy import Policy
+from ..model.rule_change import RuleChange
 from ..model.scenario import Scenario
 from ..model.times import format_time
 from ..model.unit_plan import UnitPlan
 from ..model.view import Event, Snapshot
 from ..ports import Json
-from ..rules.scenario_rule import RuleChange
 from .endpoint import HEARTBEAT_S, PREFIX
 
 TIMEOUT = aiohttp.ClientTimeout(total=30.0)

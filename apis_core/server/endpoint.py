@@ -25,11 +25,11 @@ from ..model.hardware import Hardware
 from ..model.keys import number, whole
 from ..model.modes import Command, OperationMode
 from ..model.policy import Policy
+from ..model.rule_change import RuleChange
 from ..model.scenario import Scenario
 from ..model.times import parse_time
 from ..model.unit_plan import UnitPlan
 from ..ports import Json
-from ..rules.scenario_rule import RuleChange
 from ..web import is_loopback
 
 COMMUNITY = web.AppKey("community", Community)

@@ -9,7 +9,7 @@ import shutil
 
 from homeassistant.const import CONF_URL, EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
@@ -18,21 +18,26 @@ from homeassistant.util import dt as dt_util
 
 from apis_core import app
 from apis_core.community import Community
-from apis_core.model.errors import ApisError
+from apis_core.model.errors import ApisError, ConfigError
+from apis_core.model.policy import Policy
+from apis_core.model.unit_plan import UnitPlan
 
-from .const import CONF_FOLDER, CONF_KIND, CONF_UNITS, DOMAIN, KIND_DAEMON, KIND_NODE, KIND_TRIAL
+from .const import CONF_KIND, CONF_POLICY, CONF_UNITS, DOMAIN, END_WITHIN_S, KIND_DAEMON, KIND_NODE, KIND_TRIAL, UNIT
 from .coordinator import ApisConfigEntry, ApisCoordinator, ApisData
 from .entity import async_register_devices, unit_of_device
+from .membership import async_follow_subentries
 from .repairs import async_watch
 from .services import async_setup_services
+from .websocket import async_setup_websocket
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.NUMBER, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up the actions."""
+    """Set up the actions, and what cards ask."""
     async_setup_services(hass)
+    async_setup_websocket(hass)
     return True
 
 
@@ -50,6 +55,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> None
         await stack.aclose()
         raise
     async_watch(hass, entry)
+    async_follow_subentries(hass, entry)
     entry.async_create_background_task(hass, coordinator.async_follow(), f"{DOMAIN} {entry.title}")
 
     async def async_stop(_event: Event) -> None:
@@ -64,13 +70,19 @@ async def _async_open(hass: HomeAssistant, entry: ApisConfigEntry, stack: contex
     try:
         if entry.data[CONF_KIND] == KIND_DAEMON:
             return app.connect_community(async_get_clientsession(hass), entry.data[CONF_URL])
+        zone = await dt_util.async_get_time_zone(hass.config.time_zone) or UTC
         if entry.data[CONF_KIND] == KIND_NODE:
-            setups = await hass.async_add_executor_job(load_installation, entry.data[CONF_FOLDER])
-            return await stack.enter_async_context(app.open_community(setups, data_dir(hass, entry)))
+            policy, _ = Policy.from_json(dict(entry.options[CONF_POLICY]))
+            folder = data_dir(hass, entry)
+            opening = app.open_planned_community(_plans(entry), policy, zone, entry.entry_id, folder, end_within_s=END_WITHIN_S)
+            return await stack.enter_async_context(opening)
         # Physics and arrays are loaded beside the event loop.
         await hass.async_add_import_executor_job(import_module, "apis_core.trial")
-        zone = await dt_util.async_get_time_zone(hass.config.time_zone) or UTC
         return await stack.enter_async_context(app.open_trial_community(data_dir(hass, entry), zone, int(entry.data[CONF_UNITS])))
+    except ConfigError as error:
+        raise ConfigEntryError(
+            translation_domain=DOMAIN, translation_key="bad_limits", translation_placeholders={"problems": str(error)}
+        ) from error
     except (ApisError, OSError) as error:
         raise ConfigEntryNotReady(
             translation_domain=DOMAIN, translation_key="no_answer", translation_placeholders={"error": str(error)}
@@ -84,8 +96,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> Non
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
-    """Remove what the houses to try have left behind."""
-    if entry.data[CONF_KIND] == KIND_TRIAL:
+    """Remove what the units that ran here have left behind."""
+    if entry.data[CONF_KIND] in (KIND_TRIAL, KIND_NODE):
         await hass.async_add_executor_job(partial(shutil.rmtree, data_dir(hass, entry), ignore_errors=True))
 
 
@@ -95,9 +107,12 @@ async def async_remove_config_entry_device(hass: HomeAssistant, entry: ApisConfi
     return unit_id is not None and entry.runtime_data.coordinator.unit(unit_id) is None
 
 
-def load_installation(folder: str) -> tuple[app.UnitSetup, ...]:
-    """The units of an installation's files. Raises ConfigError with every problem."""
-    return app.load_setups(app.unit_folders(Path(folder)))
+def _plans(entry: ApisConfigEntry) -> list[UnitPlan]:
+    """The units that run here. Raises ConfigEntryError if there are none."""
+    plans = [UnitPlan.from_json(dict(each.data[UNIT])) for each in entry.get_subentries_of_type(UNIT)]
+    if not plans:
+        raise ConfigEntryError(translation_domain=DOMAIN, translation_key="no_units")
+    return plans
 
 
 def data_dir(hass: HomeAssistant, entry: ApisConfigEntry) -> Path:

@@ -1,22 +1,28 @@
 """What a community shows, kept up to date: told of what happens, looked at now and then for what only drifts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import override
 
 from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import ATTR_UNIT_OF_MEASUREMENT, STATE_UNAVAILABLE, STATE_UNKNOWN, UnitOfPower
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
+from homeassistant.util.unit_conversion import PowerConverter
 
 from apis_core.community import Community
 from apis_core.model.errors import ApisError
+from apis_core.model.policy import Policy
 from apis_core.model.view import Event, Snapshot, UnitView
 
-from .const import DOMAIN, LOGGER
+from .const import CONF_POLICY, CONF_SENSORS, DOMAIN, LOGGER, POWERS
+from .day import Day
 
 type ApisConfigEntry = ConfigEntry[ApisData]
 
@@ -52,6 +58,8 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
             request_refresh_debouncer=Debouncer(hass, LOGGER, cooldown=AFTER_EVENT_S, immediate=False),
         )
         self.community = community
+        self.day = Day()
+        self.has_other_policy: bool | None = None
         self._event_listeners: list[Callable[[Event], None]] = []
 
     @override
@@ -64,13 +72,44 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
                 translation_domain=DOMAIN, translation_key="no_answer", translation_placeholders={"error": str(error)}
             ) from error
         self.update_interval = SHARING_INTERVAL if snapshot.deals else QUIET_INTERVAL
+        sensors: Mapping[str, Mapping[str, str]] = self.config_entry.options.get(CONF_SENSORS, {})
+        units = tuple(self._with_sensors(unit, sensors.get(unit.unit_id, {})) for unit in snapshot.units)
+        snapshot = replace(snapshot, units=units)
+        await self._compare_policy()
+        if snapshot.acceleration == 1.0:
+            self.day.look(dt_util.now(), snapshot)
         return snapshot
+
+    async def _compare_policy(self) -> None:
+        """Whether the units work by another policy than the one that was entered here; asked once, at the beginning."""
+        if self.has_other_policy is None and CONF_POLICY in self.config_entry.options:
+            agreed = (await self.community.policy()).to_json()
+            entered = Policy.from_json(dict(self.config_entry.options[CONF_POLICY]))[0].to_json()
+            members = ("memberUnitIds", "largeCapacityUnitIds")
+            self.has_other_policy = any(agreed[key] != entered[key] for key in agreed if key not in members)
+
+    def _with_sensors(self, unit: UnitView, sensors: Mapping[str, str]) -> UnitView:
+        """The unit, with what a person's own sensors know of its house."""
+        known = {f"{power}_w": self._watts(sensors[power]) for power in POWERS if power in sensors}
+        return replace(unit, **known)  # type: ignore[arg-type]
+
+    def _watts(self, entity_id: str) -> float | None:
+        state = self.hass.states.get(entity_id)
+        if state is None or state.state in (STATE_UNAVAILABLE, STATE_UNKNOWN):
+            return None
+        try:
+            unit = state.attributes.get(ATTR_UNIT_OF_MEASUREMENT)
+            return PowerConverter.convert(float(state.state), unit, UnitOfPower.WATT)
+        except ValueError, HomeAssistantError:
+            return None
 
     async def async_follow(self) -> None:
         """Listen to the community's events until cancelled; ask again when it is back."""
+        seen: int | None = None
         while True:
             with contextlib.suppress(ApisError, TimeoutError):
-                async for event in self.community.subscribe():
+                async for event in self.community.subscribe(seen):
+                    seen = event.sequence
                     for listener in list(self._event_listeners):
                         listener(event)
                     await self.async_request_refresh()

@@ -7,19 +7,20 @@ from homeassistant.core import HomeAssistant
 
 from .coordinator import ApisConfigEntry
 
-TO_REDACT = {"url", "serial_number", "name", "title"}
+TO_REDACT = {"url", "serial_number", "serialNumber", "name", "unitName", "title", "host", "batteryHost", "device_url", "aliases", "sensors"}
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: ApisConfigEntry) -> dict[str, Any]:
-    """The entry, and the community as it is now."""
-    data = entry.runtime_data
-    policy = await data.community.policy()
+    """The entry, and the community as it is now with its last events."""
     return async_redact_data(
         {
-            "entry": {"data": dict(entry.data), "options": dict(entry.options), "title": entry.title},
-            "snapshot": data.coordinator.data.to_json(),
-            "policy": policy.to_json(),
-            "scenarios": {unit.unit_id: (await data.community.scenario(unit.unit_id)).to_json() for unit in data.coordinator.data.units},
+            "entry": {
+                "data": dict(entry.data),
+                "options": dict(entry.options),
+                "units": [dict(each.data) for each in entry.subentries.values()],
+                "title": entry.title,
+            },
+            "community": await entry.runtime_data.community.diagnostics(),
         },
         TO_REDACT,
     )

@@ -15,7 +15,7 @@ from homeassistant.helpers.update_coordinator import CoordinatorEntity
 from apis_core.model.errors import ApisError, CommandRefusedError
 from apis_core.model.view import UnitView
 
-from .const import CONF_KIND, DOMAIN, KIND_TRIAL
+from .const import CONF_KIND, DOMAIN, KIND_TRIAL, UNIT
 from .coordinator import ApisConfigEntry, ApisCoordinator
 
 MANUFACTURER = "APIS"
@@ -66,7 +66,15 @@ def async_register_devices(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
     registry = dr.async_get(hass)
     registry.async_get_or_create(config_entry_id=entry.entry_id, **community_device(entry))
     for unit in entry.runtime_data.coordinator.data.units:
-        registry.async_get_or_create(config_entry_id=entry.entry_id, **unit_device(hass, entry, unit))
+        registry.async_get_or_create(
+            config_entry_id=entry.entry_id, config_subentry_id=subentry_of(entry, unit.unit_id), **unit_device(hass, entry, unit)
+        )
+
+
+def subentry_of(entry: ApisConfigEntry, unit_id: str) -> str | None:
+    """The subentry that a unit is, where units run here."""
+    found = (each.subentry_id for each in entry.get_subentries_of_type(UNIT) if each.unique_id == unit_id)
+    return next(found, None)
 
 
 def unit_of_device(entry: ApisConfigEntry, device: AnyDeviceEntry) -> str | None:
@@ -140,7 +148,8 @@ def async_add_unit_entities[T: ApisUnitEntity](
         known.update(unit.unit_id for unit in new)
         if new:
             async_register_devices(entry.runtime_data.coordinator.hass, entry)
-            add([entity for unit in new for entity in make(unit)])
+        for unit in new:
+            add(make(unit), config_subentry_id=subentry_of(entry, unit.unit_id))
 
     async_look()
     entry.async_on_unload(entry.runtime_data.coordinator.async_add_listener(async_look))

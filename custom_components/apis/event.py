@@ -14,8 +14,8 @@ from .coordinator import ApisConfigEntry
 from .entity import ApisEntity, ApisUnitEntity, Part, async_add_unit_entities
 
 PARALLEL_UPDATES = 0
-CREATED, STARTED, COMPLETED, ABORTED = "created", "started", "completed", "aborted"
-DEAL = EventEntityDescription(key="deal", translation_key="deal", event_types=[CREATED, STARTED, COMPLETED, ABORTED])
+CREATED, STARTED, PROGRESS, COMPLETED, ABORTED = "created", "started", "progress", "completed", "aborted"
+DEAL = EventEntityDescription(key="deal", translation_key="deal", event_types=[CREATED, STARTED, PROGRESS, COMPLETED, ABORTED])
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
@@ -26,6 +26,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_a
 
 def _read(event: Event) -> tuple[str, Deal] | None:
     """What has become of which deal; None for what is no step that people care for."""
+    if event.kind == "progress":
+        return PROGRESS, Deal.from_json(event.data["deal"])
     if event.kind != "deal" or "deal" not in event.data:
         return None
     deal, state = Deal.from_json(event.data["deal"]), str(event.data.get("state"))
@@ -42,6 +44,7 @@ def _attributes(deal: Deal) -> dict[str, Any]:
         "to": deal.charge_unit_id,
         "amount_wh": deal.amount_wh,
         "exchanged_wh": round(deal.cumulate_amount_wh, 2),
+        "percent": min(100, round(100 * deal.cumulate_amount_wh / deal.amount_wh)),
         **({"point_per_wh": deal.point_per_wh} if deal.point_per_wh is not None else {}),
         **({"reason": reason} if reason else {}),
     }
@@ -62,6 +65,9 @@ class ApisCommunityDeals(ApisEntity, EventEntity):
         kind, deal = found
         self._trigger_event(kind, _attributes(deal))
         self.async_write_ha_state()
+        if kind == PROGRESS:
+            # The activity tells of beginnings and ends.
+            return
         names = {unit.unit_id: unit.name for unit in self.coordinator.data.units}
         giver, taker = (names.get(unit_id, unit_id) for unit_id in (deal.discharge_unit_id, deal.charge_unit_id))
         self.hass.bus.async_fire(EVENT_DEAL, {"type": kind, "from_name": giver, "to_name": taker, **_attributes(deal)})

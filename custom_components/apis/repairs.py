@@ -1,39 +1,48 @@
 """What a person can mend: an emergency stop that has to be released, and units that do not answer."""
 
+from collections.abc import Iterator
 from typing import Any, override
 
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow
 from homeassistant.components.repairs.models import RepairsFlowResult
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.util import dt as dt_util
 
-from apis_core.model.modes import OperationMode
+from apis_core.model.version import VERSION
+from apis_core.model.view import Snapshot
 
-from .const import DOMAIN
+from .const import DOMAIN, UNIT
 from .coordinator import ApisConfigEntry
 from .entity import async_do
 from .helpers import async_who
 
 STOPPED, UNREACHABLE, NO_GRID_MASTER = "stopped", "unit_unreachable", "no_grid_master"
+TWIN, OTHER_VERSION, OTHER_POLICY = "twin_unit", "other_version", "other_policy"
+# A new Grid Master is found within seconds; a community that has none for so long has a problem.
+NO_MASTER_S = 90.0
+SHARING_MODES = ("autonomous", "heteronomous")
+type Found = dict[str, tuple[str, dict[str, str]]]
 
 
 @callback
 def async_watch(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
     """Open a problem once, and close it at the first look that does not find it."""
     coordinator, opened = entry.runtime_data.coordinator, set[str]()
+    led_at = dt_util.utcnow()
 
     @callback
     def async_look() -> None:
-        found: dict[str, tuple[str, dict[str, str]]] = {}
-        if coordinator.last_update_success:
-            snapshot = coordinator.data
-            if snapshot.alert is not None:
-                found[f"{STOPPED}_{entry.entry_id}"] = STOPPED, {"community": entry.title, "reason": snapshot.alert}
-            for unit in snapshot.units:
-                if not unit.alive:
-                    found[f"{UNREACHABLE}_{entry.entry_id}_{unit.unit_id}"] = UNREACHABLE, {"unit": unit.name, "community": entry.title}
-        else:
+        nonlocal led_at
+        if not coordinator.last_update_success:
             return
+        snapshot, now = coordinator.data, dt_util.utcnow()
+        if snapshot.grid_master is not None or snapshot.mode not in SHARING_MODES:
+            led_at = now
+        found = _problems(hass, entry, snapshot)
+        if (now - led_at).total_seconds() > NO_MASTER_S:
+            found[f"{NO_GRID_MASTER}_{entry.entry_id}"] = NO_GRID_MASTER, {"community": entry.title}
         for issue_id in opened - set(found):
             ir.async_delete_issue(hass, DOMAIN, issue_id)
         for issue_id in set(found) - opened:
@@ -42,11 +51,11 @@ def async_watch(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
                 hass,
                 DOMAIN,
                 issue_id,
-                is_fixable=key == STOPPED,
+                is_fixable=key in (STOPPED, OTHER_POLICY),
                 severity=ir.IssueSeverity.ERROR if key == STOPPED else ir.IssueSeverity.WARNING,
                 translation_key=key,
                 translation_placeholders=placeholders,
-                data={"entry_id": entry.entry_id},
+                data={"entry_id": entry.entry_id, "problem": key},
             )
         opened.clear()
         opened.update(found)
@@ -59,6 +68,39 @@ def async_watch(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
     async_look()
     entry.async_on_unload(coordinator.async_add_listener(async_look))
     entry.async_on_unload(async_close)
+
+
+def _problems(hass: HomeAssistant, entry: ApisConfigEntry, snapshot: Snapshot) -> Found:
+    """Everything that is wrong with a community now, by the problem's id."""
+    found: Found = {}
+    if snapshot.alert is not None:
+        found[f"{STOPPED}_{entry.entry_id}"] = STOPPED, {"community": entry.title, "reason": snapshot.alert}
+    units = {unit.unit_id: (unit.name, unit.alive) for unit in snapshot.units}
+    # A unit that runs here and could not even be opened is in no snapshot.
+    absent = {str(each.unique_id): (each.title, False) for each in entry.get_subentries_of_type(UNIT)}
+    for unit_id, (name, alive) in {**absent, **units}.items():
+        if not alive:
+            found[f"{UNREACHABLE}_{entry.entry_id}_{unit_id}"] = UNREACHABLE, {"unit": name, "community": entry.title}
+    for other, unit in _twins(hass, entry, snapshot):
+        found[f"{TWIN}_{entry.entry_id}_{unit}"] = TWIN, {"unit": unit, "community": entry.title, "other": other}
+    ours = ".".join(VERSION.split(".")[:2])
+    if snapshot.version and ".".join(snapshot.version.split(".")[:2]) != ours:
+        placeholders = {"community": entry.title, "theirs": snapshot.version, "ours": VERSION}
+        found[f"{OTHER_VERSION}_{entry.entry_id}"] = OTHER_VERSION, placeholders
+    if entry.runtime_data.coordinator.has_other_policy:
+        found[f"{OTHER_POLICY}_{entry.entry_id}"] = OTHER_POLICY, {"community": entry.title}
+    return found
+
+
+def _twins(hass: HomeAssistant, entry: ApisConfigEntry, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Units whose device another community of this Home Assistant drives as well: that community, and the unit."""
+    mine = {(unit.unit_id, unit.device_url) for unit in snapshot.units if unit.device_url}
+    for other in hass.config_entries.async_entries(DOMAIN):
+        if other.entry_id == entry.entry_id or other.state is not ConfigEntryState.LOADED:
+            continue
+        theirs = {(unit.unit_id, unit.device_url) for unit in other.runtime_data.coordinator.data.units}
+        for unit_id, _ in sorted(mine & theirs):
+            yield other.title, unit_id
 
 
 class ResumeFlow(ConfirmRepairFlow):
@@ -75,12 +117,28 @@ class ResumeFlow(ConfirmRepairFlow):
             entry: ApisConfigEntry | None = self.hass.config_entries.async_get_known_entry(self._entry_id)
             assert entry is not None
             who = await async_who(self.hass, None)
-            await async_do(entry.runtime_data.community.set_mode(OperationMode.AUTONOMOUS, None, who))
+            await async_do(entry.runtime_data.community.resume(who))
             await entry.runtime_data.coordinator.async_refresh()
+        return await super().async_step_confirm(user_input)
+
+
+class PolicyFlow(ConfirmRepairFlow):
+    """Ends the units in order and begins anew with the policy that was entered."""
+
+    def __init__(self, entry_id: str) -> None:
+        """For one community."""
+        self._entry_id = entry_id
+
+    @override
+    async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Begin anew once it is confirmed."""
+        if user_input is not None:
+            self.hass.config_entries.async_schedule_reload(self._entry_id)
         return await super().async_step_confirm(user_input)
 
 
 async def async_create_fix_flow(hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None) -> RepairsFlow:
     """The way to mend a problem."""
     assert data is not None
-    return ResumeFlow(str(data["entry_id"]))
+    entry_id = str(data["entry_id"])
+    return PolicyFlow(entry_id) if data["problem"] == OTHER_POLICY else ResumeFlow(entry_id)

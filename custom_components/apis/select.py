@@ -9,6 +9,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from apis_core.model.modes import OperationMode
 
+from .const import PRESETS
 from .coordinator import ApisConfigEntry
 from .entity import ApisEntity, ApisUnitEntity, Part, async_add_unit_entities, async_do
 from .helpers import async_is_admin, async_who
@@ -20,9 +21,7 @@ COMMUNITY_MODE = SelectEntityDescription(
     translation_key="community_mode",
     options=[str(mode) for mode in (OperationMode.AUTONOMOUS, OperationMode.HETERONOMOUS, OperationMode.STOP, OperationMode.MANUAL)],
 )
-PRESET = SelectEntityDescription(
-    key="scenario_preset", translation_key="scenario_preset", options=["balanced", "reserve", "generous", "self_use", "storm"]
-)
+PRESET = SelectEntityDescription(key="scenario_preset", translation_key="scenario_preset", options=list(PRESETS))
 UNIT_MODE = SelectEntityDescription(
     key="unit_mode",
     translation_key="unit_mode",

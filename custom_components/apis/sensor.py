@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import override
+from typing import Any, override
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
 from homeassistant.const import (
@@ -17,11 +17,14 @@ from homeassistant.const import (
 )
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 from homeassistant.helpers.typing import StateType
+from homeassistant.util import dt as dt_util
 
 from apis_core.model.view import Snapshot, UnitView
 
 from .coordinator import ApisConfigEntry
+from .day import Day, shared
 from .entity import ApisEntity, ApisUnitEntity, Part, async_add_unit_entities
 
 PARALLEL_UPDATES = 0
@@ -47,6 +50,13 @@ class CommunitySensor(SensorEntityDescription):
     """A figure of the community."""
 
     value: Callable[[Snapshot], StateType]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaySensor(SensorEntityDescription):
+    """A figure of the present day."""
+
+    value: Callable[[Day, Snapshot], StateType]
 
 
 def _role(unit: UnitView) -> str:
@@ -141,6 +151,7 @@ UNIT_SENSORS = (
     _counter("deals_scrammed", "scrammed"),
     _power("solar_power", lambda unit: unit.solar_w, sometimes=True),
     _power("load_power", lambda unit: unit.load_w, sometimes=True),
+    _power("mains_power", lambda unit: unit.mains_w, sometimes=True),
     UnitSensor(
         key="last_error",
         translation_key="last_error",
@@ -264,7 +275,7 @@ COMMUNITY_SENSORS = (
         native_unit_of_measurement=UnitOfEnergy.WATT_HOUR,
         suggested_unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
         suggested_display_precision=2,
-        value=lambda snapshot: sum(unit.totals.get("shared_wh", 0.0) for unit in snapshot.units),
+        value=shared,
     ),
     CommunitySensor(
         key="acceleration",
@@ -275,10 +286,33 @@ COMMUNITY_SENSORS = (
     ),
 )
 
+DAY_SENSORS = (
+    DaySensor(
+        key="energy_shared_today",
+        translation_key="energy_shared_today",
+        device_class=SensorDeviceClass.ENERGY,
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        native_unit_of_measurement=UnitOfEnergy.WATT_HOUR,
+        suggested_unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
+        suggested_display_precision=2,
+        value=lambda day, snapshot: day.shared_wh(snapshot),
+    ),
+    DaySensor(
+        key="self_sufficiency",
+        translation_key="self_sufficiency",
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfRatio.PERCENTAGE,
+        suggested_display_precision=0,
+        value=lambda day, _snapshot: day.self_sufficiency_pct,
+    ),
+)
+
 
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the sensors."""
     async_add_entities(ApisCommunitySensor(entry, description) for description in COMMUNITY_SENSORS)
+    if entry.runtime_data.coordinator.data.acceleration == 1.0:
+        async_add_entities(ApisDaySensor(entry, description) for description in DAY_SENSORS)
     async_add_unit_entities(
         entry,
         async_add_entities,
@@ -297,6 +331,46 @@ class ApisCommunitySensor(ApisEntity, SensorEntity):
         return self.entity_description.value(self.coordinator.data)
 
 
+@dataclass
+class KeptDay(ExtraStoredData):
+    """The day's sums as they survive a restart."""
+
+    day: Day
+
+    @override
+    def as_dict(self) -> dict[str, Any]:
+        return self.day.kept()
+
+
+class ApisDaySensor(ApisEntity, RestoreEntity, SensorEntity):
+    """A figure of the present day, which goes on after a restart; unavailable where no house tells what it needs."""
+
+    entity_description: DaySensor
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        await super().async_added_to_hass()
+        kept = await self.async_get_last_extra_data()
+        # One of the sensors brings the day back for all.
+        if kept is not None and self.entity_description is DAY_SENSORS[0]:
+            self.coordinator.day.restore(kept.as_dict(), dt_util.now())
+
+    @property
+    @override
+    def extra_restore_state_data(self) -> ExtraStoredData:
+        return KeptDay(self.coordinator.day)
+
+    @property
+    @override
+    def available(self) -> bool:
+        return super().available and self.native_value is not None
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        return self.entity_description.value(self.coordinator.day, self.coordinator.data)
+
+
 class ApisUnitSensor(ApisUnitEntity, SensorEntity):
     """A figure of a unit."""
 
@@ -305,4 +379,9 @@ class ApisUnitSensor(ApisUnitEntity, SensorEntity):
     @property
     @override
     def native_value(self) -> StateType | datetime:
-        return self.entity_description.value(self.unit)
+        value, description = self.entity_description.value(self.unit), self.entity_description
+        digits = description.suggested_display_precision
+        if digits is None or not isinstance(value, float) or description.state_class is not MEASUREMENT:
+            return value
+        # What nobody sees is not worth a row: a measurement changes when what is shown changes.
+        return round(value, digits - 3 if description.suggested_unit_of_measurement == UnitOfEnergy.KILO_WATT_HOUR else digits)

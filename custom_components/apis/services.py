@@ -1,19 +1,23 @@
 """The actions: scenarios, deals, modes, and a converter by hand."""
 
-from datetime import datetime
+import csv
+from datetime import datetime, timedelta
+import json
+from pathlib import Path
 from typing import Any
 
 from homeassistant.const import ATTR_DEVICE_ID, ATTR_MODE
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
-from homeassistant.exceptions import ServiceValidationError, Unauthorized
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.service import async_get_config_entry, async_get_device_and_config_entry, async_register_admin_service
-from homeassistant.util import dt as dt_util
+from homeassistant.util import dt as dt_util, slugify
 import probatio
 
-from apis_core.model.deal import Deal
+from apis_core.model.deal import Deal, Direction
 from apis_core.model.errors import ConfigError
 from apis_core.model.modes import Command, CommandKind, OperationMode
+from apis_core.model.rule_change import RuleChange
 from apis_core.model.scenario import Scenario
 
 from .const import DOMAIN
@@ -27,8 +31,26 @@ ATTR_STATE, ATTR_TO, ATTR_VOLTAGE_V = "state", "to_time", "voltage_v"
 CONVERTER_MODES = {"wait": CommandKind.WAIT, "charge": CommandKind.CHARGE, "discharge": CommandKind.DISCHARGE,
                    "voltage_reference": CommandKind.VOLTAGE_REFERENCE}  # fmt: skip
 FOLLOW = "follow"
+COLUMNS = ("deal_id", "from", "to", "amount_wh", "exchanged_wh", "current_a", "point_per_wh", "state", "reason",
+           "created", "started", "ended")  # fmt: skip
 STATES = ("running", "completed", "aborted")
 HAND_DEADLINE_S = 10.0
+ATTR_BAND, ATTR_DIRECTION, ATTR_DURATION, ATTR_FAULT, ATTR_FORMAT = "band", "direction", "duration", "fault", "format"
+ATTR_KIND, ATTR_LIMIT_WH, ATTR_REMOVE, ATTR_STATUS = "kind", "limit_wh", "remove", "status"
+KINDS, FORMATS = ("request", "accept"), ("csv", "json")
+# What can go wrong with an emulated unit on purpose, in the emulator's words.
+FAULTS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "silent": {"silent": True},
+    "slow": {"delay_s": 2.0},
+    "http_error": {"http_error": 500},
+    "frozen": {"frozen": True},
+    "noise": {"noise": 0.02},
+    "stuck": {"stuck": True},
+    "no_ramp": {"no_ramp": True},
+    "heavy_alarm": {"heavy_alarm": True},
+    "lost": {"lost": True},
+}
 
 UNIT = {probatio.Required(ATTR_DEVICE_ID): cv.string}
 SPAN = {probatio.Optional(ATTR_FROM): cv.datetime, probatio.Optional(ATTR_TO): cv.datetime}
@@ -68,7 +90,26 @@ CONTROL_CONVERTER = probatio.Schema(
         probatio.Required(ATTR_MODE): probatio.In(CONVERTER_MODES),
         probatio.Optional(ATTR_CURRENT_A): probatio.All(probatio.Coerce(float), probatio.Range(min=0, max=100)),
         probatio.Optional(ATTR_VOLTAGE_V): probatio.All(probatio.Coerce(float), probatio.Range(min=0, max=1000)),
+        probatio.Optional(ATTR_DURATION): cv.positive_time_period,
     }
+)
+UPDATE_RULE = probatio.Schema(
+    {
+        **UNIT,
+        probatio.Required(ATTR_BAND): cv.string,
+        probatio.Required(ATTR_STATUS): cv.string,
+        probatio.Required(ATTR_KIND): probatio.In(KINDS),
+        probatio.Required(ATTR_DIRECTION): probatio.In([str(direction) for direction in Direction]),
+        probatio.Optional(ATTR_LIMIT_WH): probatio.All(probatio.Coerce(int), probatio.Range(min=0)),
+        probatio.Optional(ATTR_POINT_PER_WH): probatio.All(probatio.Coerce(float), probatio.Range(min=0)),
+        probatio.Optional(ATTR_REMOVE, default=False): cv.boolean,
+    }
+)
+EXPORT_LEDGER = probatio.Schema(
+    {probatio.Optional(ATTR_CONFIG_ENTRY): cv.string, probatio.Required(ATTR_FORMAT, default="csv"): probatio.In(FORMATS), **SPAN}
+)
+INJECT_FAULT = probatio.Schema(
+    {**UNIT, probatio.Required(ATTR_FAULT): probatio.In(FAULTS), probatio.Optional(ATTR_DURATION): cv.positive_time_period}
 )
 
 
@@ -80,6 +121,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         ("get_scenario", _get_scenario, GET_SCENARIO, only),
         ("set_scenario", _set_scenario, SET_SCENARIO, never),
         ("preview_scenario", _preview_scenario, PREVIEW_SCENARIO, only),
+        ("update_scenario_rule", _update_rule, UPDATE_RULE, never),
         ("create_deal", _create_deal, CREATE_DEAL, maybe),
         ("stop_deal", _stop_deal, STOP_DEAL, never),
         ("get_deals", _get_deals, GET_DEALS, only),
@@ -88,6 +130,8 @@ def async_setup_services(hass: HomeAssistant) -> None:
     ):
         hass.services.async_register(DOMAIN, name, handler, schema=schema, supports_response=response)
     async_register_admin_service(hass, DOMAIN, "control_converter", _control_converter, schema=CONTROL_CONVERTER)
+    async_register_admin_service(hass, DOMAIN, "inject_fault", _inject_fault, schema=INJECT_FAULT)
+    async_register_admin_service(hass, DOMAIN, "export_ledger", _export_ledger, schema=EXPORT_LEDGER, supports_response=maybe)
 
 
 def _unit_of(hass: HomeAssistant, device_id: str) -> tuple[ApisData, str]:
@@ -214,8 +258,63 @@ async def _control_converter(call: ServiceCall) -> None:
         grid_voltage_v=voltage_v,
         reason=f"by hand: {await async_who(call.hass, call.context)}",
     )
-    await async_do(data.community.control_converter(unit_id, command))
+    await async_do(data.community.control_converter(unit_id, command, _seconds(call)))
     await data.coordinator.async_refresh()
+
+
+def _seconds(call: ServiceCall) -> float | None:
+    duration: timedelta | None = call.data.get(ATTR_DURATION)
+    return None if duration is None else duration.total_seconds()
+
+
+async def _update_rule(call: ServiceCall) -> None:
+    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    wanted = call.data
+    change = RuleChange(
+        wanted[ATTR_BAND],
+        wanted[ATTR_STATUS],
+        wanted[ATTR_KIND],
+        Direction(wanted[ATTR_DIRECTION]),
+        wanted.get(ATTR_LIMIT_WH),
+        wanted.get(ATTR_POINT_PER_WH),
+        wanted[ATTR_REMOVE],
+    )
+    await async_do(data.community.update_scenario_rule(unit_id, change, await async_who(call.hass, call.context)))
+    await data.coordinator.async_refresh()
+
+
+async def _inject_fault(call: ServiceCall) -> None:
+    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    fault, who = FAULTS[call.data[ATTR_FAULT]], await async_who(call.hass, call.context)
+    await async_do(data.community.inject_fault(unit_id, fault, _seconds(call), who))
+
+
+async def _export_ledger(call: ServiceCall) -> ServiceResponse:
+    data = _data_of(call)
+    deals: tuple[Deal, ...] = await async_do(data.community.deals(*_span(call)))
+    name = f"{dt_util.now():%Y-%m-%d-%H%M%S}-{slugify(data.coordinator.config_entry.title)}.{call.data[ATTR_FORMAT]}"
+    path = Path(call.hass.config.path(DOMAIN, "export", name))
+    try:
+        await call.hass.async_add_executor_job(write_deals, path, [deal_record(deal) for deal in deals])
+    except OSError as error:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN, translation_key="not_written", translation_placeholders={"path": str(path), "error": str(error)}
+        ) from error
+    return {"path": str(path), "deals": len(deals)}
+
+
+def write_deals(path: Path, records: list[dict[str, Any]]) -> None:
+    """Write deals to a file, as its name ends; it is there whole or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    with unfinished.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".json":
+            json.dump(records, file, indent=2)
+        else:
+            writer = csv.DictWriter(file, list(COLUMNS))
+            writer.writeheader()
+            writer.writerows(records)
+    unfinished.replace(path)
 
 
 def deal_record(deal: Deal) -> dict[str, Any]:

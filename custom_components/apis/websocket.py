@@ -1,0 +1,208 @@
+"""What cards ask for and are told: what is now and what changes, pushed."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from homeassistant.components import websocket_api
+from homeassistant.components.websocket_api import ActiveConnection
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.util import dt as dt_util
+import probatio
+
+from apis_core.model.deal import Deal
+from apis_core.model.errors import ApisError, ConfigError
+from apis_core.model.scenario import Scenario
+from apis_core.model.view import Event, Snapshot
+
+from .const import CONF_ALIASES, DOMAIN, WHO
+from .coordinator import ApisConfigEntry
+from .services import deal_record
+
+ENTRY: dict[str | probatio.Marker, Any] = {probatio.Required("entry_id"): str}
+UNIT: dict[str | probatio.Marker, Any] = {**ENTRY, probatio.Required("unit_id"): str}
+NOT_LOADED, REFUSED, BAD_SCENARIO = "not_loaded", "refused", "bad_scenario"
+type Message = dict[str, Any]
+type Handler = Callable[[HomeAssistant, ActiveConnection, Message], None]
+
+
+@callback
+def async_setup_websocket(hass: HomeAssistant) -> None:
+    """Register the commands."""
+    for command in (ws_communities, ws_subscribe, ws_deals, ws_scenario, ws_preview, ws_statement, ws_set_scenario):
+        websocket_api.async_register_command(hass, command)
+
+
+def _entry(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> ApisConfigEntry | None:
+    """The loaded community that is asked about; whoever asks is told if there is none."""
+    entry: ApisConfigEntry | None = hass.config_entries.async_get_entry(message["entry_id"])
+    if entry is None or entry.domain != DOMAIN or entry.state is not ConfigEntryState.LOADED:
+        connection.send_error(message["id"], NOT_LOADED, "There is no such community now.")
+        return None
+    return entry
+
+
+async def _async_answer(connection: ActiveConnection, message: Message, work: Coroutine[Any, Any, Any]) -> None:
+    try:
+        connection.send_result(message["id"], await work)
+    except (ApisError, TimeoutError) as error:
+        connection.send_error(message["id"], REFUSED, str(error))
+
+
+def shown(entry: ApisConfigEntry, snapshot: Snapshot, *, admin: bool) -> dict[str, Any]:
+    """A community as a resident may see it: who gives to whom and how well each house is off, not its serial number or its errors."""
+    data = snapshot.to_json()
+    aliases: dict[str, str] = entry.options.get(CONF_ALIASES, {})
+    for unit in data["units"]:
+        unit["name"] = aliases.get(unit["unit_id"], unit["name"])
+        if not admin:
+            for private in ("serial_number", "last_error"):
+                unit.pop(private)
+    data["deals"] = [deal_record(deal) for deal in snapshot.deals]
+    return {"title": entry.title, "isAdmin": admin, **data}
+
+
+def _event(event: Event) -> dict[str, Any]:
+    data = event.to_json()
+    if "deal" in event.data:
+        data["data"] = {**event.data, "deal": deal_record(Deal.from_json(event.data["deal"]))}
+    return data
+
+
+@websocket_api.websocket_command({probatio.Required("type"): "apis/communities"})
+@callback
+def ws_communities(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
+    """Which communities there are."""
+    entries = hass.config_entries.async_entries(DOMAIN)
+    found = [{"entry_id": entry.entry_id, "title": entry.title, "loaded": entry.state is ConfigEntryState.LOADED} for entry in entries]
+    connection.send_result(message["id"], found)
+
+
+@websocket_api.websocket_command({probatio.Required("type"): "apis/subscribe", **ENTRY})
+@callback
+def ws_subscribe(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
+    """The community now, and again whenever it has changed; each event as it happens."""
+    entry = _entry(hass, connection, message)
+    if entry is None:
+        return
+    coordinator, admin = entry.runtime_data.coordinator, connection.user.is_admin
+
+    @callback
+    def send(kind: str, content: dict[str, Any]) -> None:
+        connection.send_message(websocket_api.event_message(message["id"], {"kind": kind, kind: content}))
+
+    @callback
+    def told(event: Event) -> None:
+        if admin or event.kind != "error":
+            send("event", _event(event))
+
+    @callback
+    def look() -> None:
+        send("snapshot", {**shown(entry, coordinator.data, admin=admin), "available": coordinator.last_update_success})
+
+    ends = [coordinator.async_add_listener(look), coordinator.async_listen(told)]
+
+    @callback
+    def end() -> None:
+        for each in ends:
+            each()
+
+    connection.subscriptions[message["id"]] = end
+    connection.send_result(message["id"])
+    look()
+
+
+@websocket_api.websocket_command(
+    {
+        probatio.Required("type"): "apis/deals",
+        **ENTRY,
+        probatio.Optional("unit_id"): str,
+        probatio.Optional("from"): str,
+        probatio.Optional("to"): str,
+    }
+)
+@websocket_api.async_response
+async def ws_deals(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
+    """Deals within a span, past ones included."""
+    entry = _entry(hass, connection, message)
+    if entry is None:
+        return
+    span = [dt_util.parse_datetime(message[key]) if key in message else None for key in ("from", "to")]
+    start, end = (moment and dt_util.as_utc(moment) for moment in span)
+
+    async def work() -> list[dict[str, Any]]:
+        return [deal_record(deal) for deal in await entry.runtime_data.community.deals(start, end, message.get("unit_id"))]
+
+    await _async_answer(connection, message, work())
+
+
+@websocket_api.websocket_command({probatio.Required("type"): "apis/scenario", **UNIT})
+@websocket_api.async_response
+async def ws_scenario(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
+    """A unit's scenario, and its versions."""
+    entry = _entry(hass, connection, message)
+    if entry is None:
+        return
+    community, unit_id = entry.runtime_data.community, message["unit_id"]
+
+    async def work() -> dict[str, Any]:
+        scenario = await community.scenario(unit_id)
+        return {"scenario": scenario.to_json(), "versions": list(await community.scenario_versions(unit_id))}
+
+    await _async_answer(connection, message, work())
+
+
+@websocket_api.websocket_command({probatio.Required("type"): "apis/preview", **UNIT, probatio.Optional("scenario"): dict})
+@websocket_api.async_response
+async def ws_preview(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
+    """What a unit would do, now and through today."""
+    entry = _entry(hass, connection, message)
+    if entry is None or (scenario := _scenario(connection, message)) is _BAD:
+        return
+    assert scenario is None or isinstance(scenario, Scenario)
+    await _async_answer(connection, message, entry.runtime_data.community.preview_scenario(message["unit_id"], scenario))
+
+
+@websocket_api.websocket_command({probatio.Required("type"): "apis/statement", **UNIT})
+@websocket_api.async_response
+async def ws_statement(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
+    """What a unit exchanged with each partner in each month."""
+    entry = _entry(hass, connection, message)
+    if entry is None:
+        return
+
+    async def work() -> list[dict[str, Any]]:
+        return list(await entry.runtime_data.community.statement(message["unit_id"]))
+
+    await _async_answer(connection, message, work())
+
+
+@websocket_api.websocket_command({probatio.Required("type"): "apis/set_scenario", **UNIT, probatio.Required("scenario"): dict})
+@websocket_api.async_response
+async def ws_set_scenario(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
+    """Give a unit another scenario, whole and checked."""
+    entry = _entry(hass, connection, message)
+    if entry is None or (scenario := _scenario(connection, message)) is _BAD:
+        return
+    assert isinstance(scenario, Scenario)
+    data, who = entry.runtime_data, f"{connection.user.name or ''} ({WHO})".strip()
+
+    async def work() -> None:
+        await data.community.set_scenario(message["unit_id"], scenario, who)
+        await data.coordinator.async_refresh()
+
+    await _async_answer(connection, message, work())
+
+
+_BAD = object()
+
+
+def _scenario(connection: ActiveConnection, message: Message) -> Scenario | object | None:
+    """The scenario that was sent; `_BAD` once whoever sent it was told every problem."""
+    if "scenario" not in message:
+        return None
+    try:
+        return Scenario.from_json(message["scenario"])[0]
+    except ConfigError as error:
+        connection.send_error(message["id"], BAD_SCENARIO, str(error))
+        return _BAD
