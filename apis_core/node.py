@@ -11,7 +11,7 @@ from typing import Any
 
 from .gridmaster.role import Role
 from .model.contact import Contact
-from .model.converter import Converter, ConverterMode, Reading
+from .model.converter import AlarmState, Converter, ConverterMode, Reading
 from .model.deal import Deal
 from .model.errors import (
     ApisError,
@@ -30,12 +30,14 @@ from .model.scenario import Scenario
 from .ports import Capabilities, Clock, Cluster, Driver, Entry, Guard, Json, Ledger
 from .rules import slots
 from .rules.modes import effective_mode
+from .rules.outages import Cause
 from .rules.reactions import Reaction
 from .unit import deal_log
 from .unit.board import CHARTER, DEAL, LEASE, MODE, UNIT, Board
 from .unit.charter import Charter
 from .unit.controller import Controller, energy_json
 from .unit.errors import ErrorDesk
+from .unit.health import Health
 from .unit.mediator import Mediator, wait_until
 from .unit.sentry import Sentry
 from .unit.settings import Settings
@@ -114,6 +116,7 @@ class Node:
             simulated=driver.capabilities.simulated,
         )
         self.user.use(self.mediator)
+        self.health = Health(ledger, clock, self._why_away)
         self.charter = Charter(settings, cluster, self.board, ledger, clock)
         self.charter.mode_of_converter = lambda: self.controller.converter.mode
         self.charter.on_change = self._obey_policy
@@ -194,6 +197,8 @@ class Node:
         self._spawn("modes", self._follow_board)
         self._spawn("role", self.role.run)
         self._spawn("user", self.user.run)
+        if self.health.is_kept:
+            self._spawn("health", self.health.run)
         self._say_if_too_slow()
         _LOGGER.info("%s is up", self.unit_id)
 
@@ -210,6 +215,7 @@ class Node:
                     await self.controller.stop_local(reason, in_steps=True)
                 await self.role.leave()
         await self._cancel_tasks()
+        await self.health.close()
         # Once more at the very end: whatever happened in between, the converter is left in wait.
         with contextlib.suppress(ApisError):
             await self.controller.stop_local(reason)
@@ -254,6 +260,14 @@ class Node:
         Scenario.from_json(scenario.to_json(), f"scenario of {self.unit_id}", self.settings.hardware.battery_nominal_capacity_wh)
         await self.ledger.record_scenario(scenario.to_json(), who, self.clock.now())
         self.settings.scenario = scenario
+
+    def _why_away(self) -> Cause | None:
+        """Why the unit cannot share now: because somebody wants it so, or because something is wrong."""
+        reading = self.controller.usable_reading()
+        if self.mode in (OperationMode.STOP, OperationMode.MANUAL) and self.board.alert is None:
+            return Cause.PLANNED
+        alarm = reading is not None and reading.converter.alarm_state == AlarmState.HEAVY
+        return Cause.FAULT if reading is None or alarm or self.board.alert is not None else None
 
     @property
     def _wants_none(self) -> str:

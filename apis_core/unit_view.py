@@ -45,6 +45,7 @@ def view_of(node: Node, own: Sequence[Deal], ended: Totals, *, alive: bool, last
         serial_number=settings.serial_number,
         driver=node.capabilities.name,
         is_simulated=node.capabilities.simulated,
+        availability=node.health.shares(),
         device_url=node.capabilities.base_url,
         next_change=demand.next_change(scenario, now, settings.zone),
         preset=preset_of(scenario, capacity_wh),

@@ -53,6 +53,10 @@ def a_unit(unit_id: str, **changes: Any) -> UnitView:
         serial_number=unit_id,
         driver="emulator",
         is_simulated=True,
+        availability={
+            "1": {"available": 99.5, "fault": 0.5, "planned": 0.0},
+            "7": {"available": 90.0, "fault": 0.1, "planned": 9.9},
+        },
         preset="balanced",
         request_below_pct=40.0,
         offer_above_pct=80.0,

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from custom_components.apis.sensor import UNIT_SENSORS
+
 ROOT = Path(__file__).parents[1]
 HERE = ROOT / "custom_components/apis"
 EN: dict[str, Any] = json.loads((HERE / "translations/en.json").read_text())
@@ -85,7 +87,9 @@ def strings(tree: ast.AST, keyword: str) -> set[str]:
 def test_every_entity_has_a_name_and_an_icon(platform: str) -> None:
     tree = ast.parse((HERE / f"{platform}.py").read_text())
     used = strings(tree, "translation_key") - {"no_answer"}
-    if platform in ("sensor", "number"):
+    if platform == "sensor":
+        used |= {each.translation_key for each in UNIT_SENSORS if each.translation_key is not None}
+    if platform == "number":
         # The ones that helpers make: their first argument is key and translation key.
         used |= {
             node.args[0].value

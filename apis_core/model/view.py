@@ -14,7 +14,7 @@ class UnitView:
 
     `status`: the scenario's word for the battery now. `solar_w`, `load_w`, `mains_w`: where the device knows the house.
     `next_change`: when its scenario's next time band begins. `preset`: the one its scenario is, if it is one; `request_below_pct` and `offer_above_pct`: the scenario's two edges, where it
-    has them. `device_url`: where its device is, if that can be reached. `totals`: rules.statement.Totals of all its deals.
+    has them. `availability`: parts of the last 1, 7 and 30 days in percent (rules.outages.shares). `device_url`: where its device is, if that can be reached. `totals`: rules.statement.Totals of all its deals.
     """
 
     unit_id: str
@@ -55,6 +55,7 @@ class UnitView:
     request_below_pct: float | None = None
     offer_above_pct: float | None = None
     totals: dict[str, float] = field(default_factory=dict)
+    availability: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

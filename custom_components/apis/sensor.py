@@ -34,6 +34,7 @@ ROLES = ["member", "voltage_reference", "grid_master", "grid_master_and_voltage_
 MEASUREMENT, INCREASING = SensorStateClass.MEASUREMENT, SensorStateClass.TOTAL_INCREASING
 DIAGNOSTIC = EntityCategory.DIAGNOSTIC
 POINTS = "points"
+DAYS = (1, 7, 30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,25 @@ def _power(key: str, value: Callable[[UnitView], StateType], part: Part = Part.U
     )
 
 
+def _availability(part: str, days: int) -> UnitSensor:
+    """What part of the last days a unit could share, or could not."""
+    key = f"{part}_{days}d"
+
+    def value(unit: UnitView) -> StateType:
+        return unit.availability.get(str(days), {}).get(part)
+
+    return UnitSensor(
+        key=key,
+        translation_key=key,
+        state_class=MEASUREMENT,
+        native_unit_of_measurement=UnitOfRatio.PERCENTAGE,
+        suggested_display_precision=1,
+        entity_category=DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=value,
+    )
+
+
 UNIT_SENSORS = (
     UnitSensor(key="status", translation_key="status", value=lambda unit: unit.status),
     UnitSensor(key="mode", translation_key="mode", device_class=SensorDeviceClass.ENUM, options=MODES, value=lambda unit: unit.mode),
@@ -149,6 +169,7 @@ UNIT_SENSORS = (
     _counter("deals_completed", "completed"),
     _counter("deals_aborted", "aborted"),
     _counter("deals_scrammed", "scrammed"),
+    *(_availability(part, days) for days in DAYS for part in ("available", "fault", "planned")),
     _power("solar_power", lambda unit: unit.solar_w, sometimes=True),
     _power("load_power", lambda unit: unit.load_w, sometimes=True),
     _power("mains_power", lambda unit: unit.mains_w, sometimes=True),

@@ -86,7 +86,7 @@ async def test_houses_to_try_from_nothing_to_a_completed_deal(tmp_path: Path, br
             return "completed" in seen
 
         await until(completed, 90, "the deal does not end", home)
-        assert seen[-2:] == ["started", "completed"]
+        assert [kind for kind in seen if kind != "progress"][-2:] == ["started", "completed"]
         # Two houses that are both short would never trade: with other scenarios one gives and the other asks.
         wish = {"E002": ("discharge", 500, 5), "E004": ("charge", 4700, 20)}
         for unit, (direction, limit_wh, price) in wish.items():
