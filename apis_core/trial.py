@@ -154,6 +154,10 @@ def _last_scenario(database: LedgerDatabase, unit_id: str) -> Scenario:
     return Scenario.from_json(versions[-1]["scenario"])[0] if versions else community_scenario(BATTERY_WH)
 
 
+def _mains(world: World, unit_id: str) -> Callable[[], Json]:
+    return lambda: {"mains_power": round(float(world.engine.mains_w[world.engine.index[unit_id]]), 2)}
+
+
 def _spoiler(world: World, unit_id: str) -> Callable[[Json], Awaitable[None]]:
     async def spoil(fault: Json) -> None:
         try:
@@ -188,7 +192,7 @@ def _community(
             "trial",
             f"House {world.engine.index[unit_id] + 1}",
         )
-        driver = EmulatorDriver(unit_id, world.send, spoil=_spoiler(world, unit_id))
+        driver = EmulatorDriver(unit_id, world.send, spoil=_spoiler(world, unit_id), more=_mains(world, unit_id))
         ledger = UnitLedger(writer, unit_id)
         node_rng = random.Random(rng.getrandbits(64))
         nodes.append(Node(settings, driver, hub.join(unit_id), ledger, clock, node_rng, guard=guards.unit(unit_id, driver)))

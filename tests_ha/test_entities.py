@@ -24,7 +24,7 @@ from apis_core.model.view import Event
 from apis_core.presets import PRESETS as CORE_PRESETS
 from custom_components.apis.const import PRESETS
 
-from .conftest import NOW, FakeCommunity, a_deal
+from .conftest import NOW, FakeCommunity, a_deal, a_unit
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ async def test_scenarios_by_name_and_by_two_figures(hass: HomeAssistant, loaded:
     assert hass.states.get("select.house_1_scenario").state == "balanced"
     await press(hass, "select", "select_option", "select.house_1_scenario", option="storm")
     assert community.asked[-1] == ("set_preset", "E001", "storm", "Home Assistant")
-    below, above = "number.house_1_ask_for_energy_below", "number.house_1_offer_energy_above"
+    below, above = "number.house_1_ask_below", "number.house_1_offer_above"
     assert (hass.states.get(below).state, hass.states.get(above).state) == ("40.0", "80.0")
     await press(hass, "number", "set_value", below, value="45")
     assert community.asked[-1][:4] == ("move_edges", "E001", 45.0, None)
@@ -232,3 +232,47 @@ async def test_an_accelerated_community_has_no_today(hass: HomeAssistant, entry:
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
     assert hass.states.get("sensor.street_energy_shared_today") is None
+
+
+async def test_a_large_community_is_told_of_house_by_house(hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity) -> None:
+    houses = tuple(a_unit(f"E{number:03}", name=f"House {number}") for number in range(1, 21))
+    community.now = replace(community.now, units=houses)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    coordinator = entry.runtime_data.coordinator
+
+    async def everyones_turn() -> None:
+        for _ in range(2 * len(houses)):
+            await asyncio.sleep(0)
+
+    changes = async_capture_events(hass, "state_changed")
+    # Time alone changes nothing that is shown.
+    community.now = replace(community.now, units=tuple(replace(unit, reading_age_s=4.0) for unit in houses))
+    await coordinator.async_refresh()
+    await everyones_turn()
+    assert changes == []
+    community.now = replace(community.now, units=tuple(replace(unit, state_of_charge_pct=50.0) for unit in houses))
+    await coordinator.async_refresh()
+    # Nobody who waits for a turn has to wait for all of them.
+    assert len(changes) < 20
+    await everyones_turn()
+    assert len(changes) == 20
+    assert hass.states.get("sensor.house_20_battery_battery").state == "50.0"
+    community.error = ClusterError("nobody is there")
+    await coordinator.async_refresh()
+    await everyones_turn()
+    assert hass.states.get("sensor.house_20_battery_battery").state == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("state", "unit", "shown"), [("unavailable", "W", None), ("much", "W", None), ("3", "°C", None), ("2", "kW", 2000.0)]
+)
+async def test_what_a_persons_sensor_says(
+    hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity, state: str, unit: str, shown: float | None
+) -> None:
+    hass.states.async_set("sensor.meter", state, {"unit_of_measurement": unit})
+    hass.config_entries.async_update_entry(entry, options={"sensors": {"E001": {"solar": "sensor.meter", "load": "sensor.nowhere"}}})
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    found = entry.runtime_data.coordinator.unit("E001")
+    assert (found.solar_w, found.load_w) == (shown, None)

@@ -16,9 +16,6 @@ from ..model.converter import ConverterMode
 from ..model.errors import CommandRefusedError, DriverError
 from ..ports import Capabilities, DeviceData, DeviceRequest, Json
 
-# Where the emulator shows what a house takes from the mains [W], and the name it has here.
-MAINS, MAINS_POWER = "p2", "mains_power"
-
 type Send = Callable[[DeviceRequest], Awaitable[Any]]
 
 
@@ -42,8 +39,13 @@ class EmulatorDriver:
         base_url: str = "",
         close: Callable[[], Awaitable[None]] | None = None,
         spoil: Callable[[Json], Awaitable[None]] | None = None,
+        more: Callable[[], Json] = dict,
     ) -> None:
-        """`send` carries a request to the emulator at `base_url` and returns its JSON answer, or raises DriverError."""
+        """`send` carries a request to the emulator at `base_url` and returns its JSON answer, or raises DriverError.
+
+        `spoil`: how something goes wrong on purpose. `more`: what is known of the house beside the emulator's answers.
+        """
+        self._more = more
         self._spoil = spoil
         self._unit_id = unit_id
         self._base_url = base_url
@@ -62,9 +64,7 @@ class EmulatorDriver:
         if not isinstance(house, dict) or not isinstance(data.get("dcdc"), dict):
             raise DriverError(f"{self._unit_id}: the emulator answered {str(data)[:80]!r}, expected a unit with emu and dcdc")
         battery = {key: house.get(key) for key in ("rsoc", "battery_operation_status")}
-        meters = data["dcdc"].get("powermeter")
-        mains_w = meters.get(MAINS) if isinstance(meters, dict) else None
-        return DeviceData(data["dcdc"], battery, {**house, MAINS_POWER: mains_w})
+        return DeviceData(data["dcdc"], battery, {**house, **self._more()})
 
     async def status(self) -> Json:
         """See Driver."""

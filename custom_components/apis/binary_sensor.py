@@ -11,7 +11,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from apis_core.model.view import UnitView
 
-from .coordinator import ApisConfigEntry
+from .coordinator import OLD_S, ApisConfigEntry
 from .entity import ApisUnitEntity, Part, async_add_unit_entities
 
 PARALLEL_UPDATES = 0
@@ -53,7 +53,7 @@ BINARY_SENSORS = (
         key="connectivity",
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
         entity_category=EntityCategory.DIAGNOSTIC,
-        is_on=lambda unit: unit.alive and unit.reading_age_s is not None and unit.reading_age_s < 60,
+        is_on=lambda unit: unit.alive and unit.reading_age_s is not None and unit.reading_age_s < OLD_S,
         always=True,
     ),
 )
@@ -61,7 +61,7 @@ BINARY_SENSORS = (
 
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the binary sensors."""
-    async_add_unit_entities(
+    await async_add_unit_entities(
         entry, async_add_entities, lambda unit: [ApisBinarySensor(hass, entry, unit, each, each.part) for each in BINARY_SENSORS]
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import contextlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import override
+from typing import cast, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_UNIT_OF_MEASUREMENT, STATE_UNAVAILABLE, STATE_UNKNOWN, UnitOfPower
@@ -31,6 +31,10 @@ SHARING_INTERVAL = timedelta(seconds=5)
 QUIET_INTERVAL = timedelta(seconds=30)
 RECONNECT_S = 10.0
 AFTER_EVENT_S = 0.3
+# So many units are told of at once: some hundred entities.
+AT_ONCE = 8
+# A reading that is older is none.
+OLD_S = 60.0
 
 
 @dataclass(kw_only=True)
@@ -58,6 +62,8 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
             request_refresh_debouncer=Debouncer(hass, LOGGER, cooldown=AFTER_EVENT_S, immediate=False),
         )
         self.community = community
+        self._answered = True
+        self._shown: dict[str, UnitView] = {}
         self.day = Day()
         self.has_other_policy: bool | None = None
         self._event_listeners: list[Callable[[Event], None]] = []
@@ -122,6 +128,51 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         self._event_listeners.append(listener)
         return lambda: self._event_listeners.remove(listener)
 
+    @callback
+    @override
+    def async_update_listeners(self) -> None:
+        """Tell who shows the community, and of the units those that look different now; many of them unit by unit.
+
+        A hundred houses have thousands of entities: nobody else would get a turn while all of them were written.
+        """
+        if self.data is None:
+            return
+        answers, present = self.last_update_success, {unit.unit_id: _appearance(unit) for unit in self.data.units}
+        everybody = answers != self._answered
+        changed = {unit_id for unit_id in present.keys() | self._shown.keys() if present.get(unit_id) != self._shown.get(unit_id)}
+        self._answered, self._shown = answers, present
+        by_unit: dict[str, list[Callable[[], None]]] = {}
+        listeners = cast("list[tuple[Callable[[], None], str | None]]", list(self._listeners.values()))
+        for update, unit_id in listeners:
+            if unit_id is None:
+                update()
+            elif everybody or unit_id in changed:
+                by_unit.setdefault(unit_id, []).append(update)
+        if len(by_unit) <= AT_ONCE:
+            for updates in by_unit.values():
+                _tell(updates)
+        else:
+            name = f"{DOMAIN} {self.config_entry.title}: units"
+            self.config_entry.async_create_background_task(self.hass, self._async_tell(list(by_unit.values())), name)
+
+    async def _async_tell(self, by_unit: list[list[Callable[[], None]]]) -> None:
+        known = {update for update, _ in self._listeners.values()}
+        for updates in by_unit:
+            _tell([update for update in updates if update in known])
+            await asyncio.sleep(0)
+            known = {update for update, _ in self._listeners.values()}
+
     def unit(self, unit_id: str) -> UnitView | None:
         """A unit as it is now, or None if it is gone."""
         return next((unit for unit in self.data.units if unit.unit_id == unit_id), None)
+
+
+def _tell(updates: list[Callable[[], None]]) -> None:
+    for update in updates:
+        update()
+
+
+def _appearance(unit: UnitView) -> UnitView:
+    """The unit without what passes by itself: the age of its reading counts as young or old."""
+    age_s = unit.reading_age_s
+    return replace(unit, reading_age_s=None if age_s is None else OLD_S * (age_s >= OLD_S))

@@ -1,5 +1,6 @@
 """Devices and the entities on them: the community, its units, and each unit's converter and battery."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from typing import Any, override
@@ -106,7 +107,7 @@ class ApisUnitEntity(CoordinatorEntity[ApisCoordinator]):
 
     def __init__(self, hass: HomeAssistant, entry: ApisConfigEntry, unit: UnitView, description: EntityDescription, part: Part) -> None:
         """Belong to a part of a unit."""
-        super().__init__(entry.runtime_data.coordinator)
+        super().__init__(entry.runtime_data.coordinator, unit.unit_id)
         self.entity_description = description
         self.unit_id = unit.unit_id
         self._attr_unique_id = f"{entry.entry_id}_{unit.unit_id}_{description.key}"
@@ -133,25 +134,31 @@ class ApisUnitEntity(CoordinatorEntity[ApisCoordinator]):
         return unit is not None and unit.alive
 
 
-@callback
-def async_add_unit_entities[T: ApisUnitEntity](
+async def async_add_unit_entities[T: ApisUnitEntity](
     entry: ApisConfigEntry, add: AddConfigEntryEntitiesCallback, make: Callable[[UnitView], list[T]]
 ) -> None:
     """Add the entities of every unit there is, and of each that comes later."""
     known: set[str] = set()
 
-    @callback
-    def async_look() -> None:
+    def new_units() -> list[UnitView]:
         units = entry.runtime_data.coordinator.data.units
         known.intersection_update(unit.unit_id for unit in units)
         new = [unit for unit in units if unit.unit_id not in known]
         known.update(unit.unit_id for unit in new)
+        return new
+
+    @callback
+    def async_look() -> None:
+        new = new_units()
         if new:
             async_register_devices(entry.runtime_data.coordinator.hass, entry)
         for unit in new:
             add(make(unit), config_subentry_id=subentry_of(entry, unit.unit_id))
 
-    async_look()
+    for unit in new_units():
+        add(make(unit), config_subentry_id=subentry_of(entry, unit.unit_id))
+        # Others have their turn between two houses.
+        await asyncio.sleep(0)
     entry.async_on_unload(entry.runtime_data.coordinator.async_add_listener(async_look))
 
 

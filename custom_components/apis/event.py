@@ -21,7 +21,7 @@ DEAL = EventEntityDescription(key="deal", translation_key="deal", event_types=[C
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the events."""
     async_add_entities([ApisCommunityDeals(entry, DEAL)])
-    async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisUnitDeals(hass, entry, unit, DEAL, Part.UNIT)])
+    await async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisUnitDeals(hass, entry, unit, DEAL, Part.UNIT)])
 
 
 def _read(event: Event) -> tuple[str, Deal] | None:

@@ -40,7 +40,9 @@ NUMBERS = (_edge("request_below", "request_below_pct"), _edge("offer_above", "of
 
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the numbers."""
-    async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisEdge(hass, entry, unit, each, Part.UNIT) for each in NUMBERS])
+    await async_add_unit_entities(
+        entry, async_add_entities, lambda unit: [ApisEdge(hass, entry, unit, each, Part.UNIT) for each in NUMBERS]
+    )
 
 
 class ApisEdge(ApisUnitEntity, NumberEntity):

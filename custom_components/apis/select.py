@@ -32,8 +32,8 @@ UNIT_MODE = SelectEntityDescription(
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the selects."""
     async_add_entities([ApisCommunityMode(entry, COMMUNITY_MODE)])
-    async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisUnitMode(hass, entry, unit, UNIT_MODE, Part.UNIT)])
-    async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisPreset(hass, entry, unit, PRESET, Part.UNIT)])
+    await async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisUnitMode(hass, entry, unit, UNIT_MODE, Part.UNIT)])
+    await async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisPreset(hass, entry, unit, PRESET, Part.UNIT)])
 
 
 class ApisCommunityMode(ApisEntity, SelectEntity):

@@ -334,7 +334,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_a
     async_add_entities(ApisCommunitySensor(entry, description) for description in COMMUNITY_SENSORS)
     if entry.runtime_data.coordinator.data.acceleration == 1.0:
         async_add_entities(ApisDaySensor(entry, description) for description in DAY_SENSORS)
-    async_add_unit_entities(
+    await async_add_unit_entities(
         entry,
         async_add_entities,
         lambda unit: [ApisUnitSensor(hass, entry, unit, each, each.part) for each in UNIT_SENSORS if each.exists(unit)],

@@ -18,7 +18,7 @@ SHARE = SwitchEntityDescription(key="take_part", translation_key="take_part")
 
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the switches."""
-    async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisShareSwitch(hass, entry, unit, SHARE, Part.UNIT)])
+    await async_add_unit_entities(entry, async_add_entities, lambda unit: [ApisShareSwitch(hass, entry, unit, SHARE, Part.UNIT)])
 
 
 class ApisShareSwitch(ApisUnitEntity, SwitchEntity):
