@@ -33,6 +33,12 @@ class Community(Protocol):
     async def set_mode(self, mode: OperationMode | None, unit_id: str | None, who: str) -> None:
         """Set the community's mode, or with a unit its own (None: follow the community). Raises CommandRefusedError."""
 
+    async def stop_all(self, who: str) -> dict[str, str]:
+        """End all deals in order and put every converter to wait, each whatever becomes of the others.
+
+        Whoever could not be stopped, with the reason; empty if all were.
+        """
+
     async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
         """Give a unit another scenario. Raises CommandRefusedError."""
 

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import contextlib
 from dataclasses import replace
 from datetime import datetime
+import logging
 from typing import Any
 
+from .model.converter import ConverterMode
 from .model.deal import FAULTS, Deal
 from .model.errors import ApisError, CommandRefusedError, ConfigError, ErrorReport
 from .model.hardware import Hardware
@@ -22,7 +24,7 @@ from .model.view import Event, Snapshot, UnitView
 from .node import Node
 from .ports import Clock, Json
 from .presets import PRESETS, community_scenario
-from .rules import demand, edges, preview, scenario_rule, statement
+from .rules import by_hand, demand, edges, preview, scenario_rule, statement
 from .rules.lifecycle import DealState, state as state_of
 from .rules.slots import promised_wh
 from .rules.statement import Totals, of_deal
@@ -31,6 +33,9 @@ from .unit_view import view_of
 
 EVENTS_KEPT = 1000
 SUBSCRIBER_QUEUE = 1000
+# How long deals may take to end when everything is to stop [wall s]; converters are put to wait after it all the same.
+STOP_S = 20.0
+_LOGGER = logging.getLogger(__name__)
 # Opens a unit's device, and gives what makes the unit around it.
 type Maker = Callable[[UnitPlan], Awaitable[Callable[[], Awaitable[Node]]]]
 
@@ -278,7 +283,30 @@ class LocalCommunity:
 
     async def control_converter(self, unit_id: str, command: Command, duration_s: float | None = None) -> None:
         """See Community."""
-        await self._node(unit_id).command_by_hand(command, duration_s)
+        node = self._node(unit_id)
+        converters = {other.unit_id: other.controller.converter for other in self._living()}
+        reason = by_hand.refusal(unit_id, command, converters, node.settings.policy)
+        if reason is not None and node.mode is OperationMode.MANUAL:
+            raise CommandRefusedError(f"{unit_id}: {reason}")
+        await node.command_by_hand(command, duration_s)
+
+    async def stop_all(self, who: str) -> dict[str, str]:
+        """See Community."""
+        failures: dict[str, str] = {}
+        try:
+            await self.set_mode(OperationMode.STOP, None, who)
+        except ApisError as error:
+            _LOGGER.warning("the mode could not be set: %s", error)
+        living = self._living()
+        await asyncio.gather(*(node.end_deals(f"stopped by {who}", STOP_S) for node in living), return_exceptions=True)
+        # Whoever holds the line's voltage leaves it last.
+        references = [node for node in living if node.controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE]
+        for group in ([node for node in living if node not in references], references):
+            results = await asyncio.gather(*(node.ensure_wait(f"stopped by {who}") for node in group), return_exceptions=True)
+            found = {node.unit_id: str(result) for node, result in zip(group, results, strict=True) if isinstance(result, Exception)}
+            failures.update(found)
+        failures.update(dict.fromkeys(self.dead | self.absent, "it does not run"))
+        return failures
 
     async def inject_fault(self, unit_id: str, fault: Json, duration_s: float | None, who: str) -> None:
         """See Community."""

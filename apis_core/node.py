@@ -221,6 +221,15 @@ class Node:
             await self.controller.stop_local(reason)
         await self._let_go()
 
+    async def end_deals(self, reason: str, within_s: float) -> None:
+        """Ask the Grid Master to end this unit's deals; others may follow later."""
+        await self._stop_own_deals(reason, within_s)
+
+    async def ensure_wait(self, reason: str) -> None:
+        """The converter to wait, unless it is. Raises ApisError if it does not follow."""
+        if self.controller.converter.mode is not ConverterMode.WAIT:
+            await self.controller.stop_local(reason, in_steps=True)
+
     async def end_own_deals(self, reason: str, within_s: float | None = None) -> None:
         """Ask the Grid Master to end this unit's deals, and wait until it has; no longer than the policy allows, or so long."""
         self._closing = self._closing or f"{self.unit_id}: {reason}"

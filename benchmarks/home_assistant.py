@@ -89,8 +89,6 @@ async def measure(home: HomeAssistant, steps: tuple[dict[str, object], ...]) -> 
     times = sorted(pings.times_ms)
     print(f"{share:.1f} % of a core, {(rows(home.folder) - before) * 3600 / spent_s:.0f} recorder rows an hour")
     print(f"pings: median {times[len(times) // 2]:.1f} ms, 99.9 % {times[int(0.999 * len(times))]:.1f} ms, longest {times[-1]:.1f} ms")
-    states = await home.states()
-    print(f"{len(states)} states, active deals {next(s['state'] for i, s in states.items() if i.endswith('street_active_deals'))}")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -178,6 +178,22 @@ async def test_a_hand_that_lets_go_after_a_while_and_faults_on_purpose(house: Ho
     assert controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE
     await house.until(lambda: controller.converter.mode is ConverterMode.WAIT)
 
+    # Who holds the line's voltage comes first and leaves last.
+    charge = Command(CommandKind.CHARGE, 0, 30.0, grid_current_a=1.0, reason="by hand")
+    with pytest.raises(CommandRefusedError, match="no converter holds the line's voltage"):
+        await face.control_converter("E002", charge)
+    await face.control_converter("E001", command)
+    await house.until(lambda: (local.nodes["E002"].controller.converter.meter.grid_voltage_v or 0) > 340)
+    with pytest.raises(CommandRefusedError, match="E001 holds the line's voltage already"):
+        await face.control_converter("E003", command)
+    await face.control_converter("E002", charge)
+    with pytest.raises(CommandRefusedError, match="E002 would lose the line's voltage"):
+        await face.control_converter("E001", Command(CommandKind.WAIT, 0, 30.0))
+    assert await face.stop_all(ME) == {}
+    modes = {unit.unit_id: unit.converter_mode for unit in (await face.snapshot()).units}
+    assert modes == {"E001": "WAIT", "E002": "WAIT", "E003": "WAIT"}
+    assert (await face.snapshot()).mode == "stop"
+
     await face.inject_fault("E002", {"silent": True}, None, ME)
     assert house.world.faults["E002"].silent
     await face.inject_fault("E002", {}, None, ME)
@@ -186,6 +202,18 @@ async def test_a_hand_that_lets_go_after_a_while_and_faults_on_purpose(house: Ho
         await face.inject_fault("E002", {"haunted": True}, None, ME)
     await face.inject_fault("E002", {"delay_s": 0.01}, 30.0, ME)
     await house.until(lambda: "E002" not in house.world.faults)
+
+
+async def test_stopping_everything_reaches_every_unit_whatever_becomes_of_one(house: House) -> None:
+    face = house.face
+    deal = await face.create_deal("E001", "E003", 100, who=ME)
+    await house.until(lambda: house.deal(deal.deal_id).is_running)
+    await house.local.kill_unit("E002")
+    assert await face.stop_all(ME) == {"E002": "it does not run"}
+    ended = next(item for item in await face.deals() if item.deal_id == deal.deal_id)
+    assert ended.is_ended
+    modes = {unit.unit_id: unit.converter_mode for unit in (await face.snapshot()).units}
+    assert (modes["E001"], modes["E003"]) == ("WAIT", "WAIT")
 
 
 async def test_a_stopped_community_resumes_on_a_persons_word_only_once(house: House) -> None:

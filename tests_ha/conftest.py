@@ -87,6 +87,7 @@ class FakeCommunity:
         self.asked: list[tuple[Any, ...]] = []
         self.events: asyncio.Queue[Event | Exception] = asyncio.Queue()
         self.error: Exception | None = None
+        self.stop_failures: dict[str, str] = {}
         self.probe_error: Exception | None = None
         self.past: tuple[Deal, ...] = ()
         self.subscribed_after: list[int | None] = []
@@ -121,6 +122,11 @@ class FakeCommunity:
         else:
             units = (replace(unit, local_mode=mode) if unit.unit_id == unit_id else unit for unit in self.now.units)
             self.now = replace(self.now, units=tuple(units))
+
+    async def stop_all(self, who: str) -> dict[str, str]:
+        self._note("stop_all", who)
+        self.now = replace(self.now, mode="stop")
+        return self.stop_failures
 
     async def scenario(self, unit_id: str) -> Scenario:
         self._note("scenario", unit_id)

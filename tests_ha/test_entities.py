@@ -71,7 +71,14 @@ async def test_manual_and_resuming_are_an_administrators(
     await press(hass, "select", "select_option", "select.street_mode", resident, option="stop")
     await press(hass, "button", "press", "button.street_stop_all", resident)
     await press(hass, "select", "select_option", "select.street_mode", admin, option="autonomous")
-    assert [asked[1] for asked in community.asked] == ["stop", "stop", "autonomous"]
+    assert [asked[:2] for asked in community.asked] == [
+        ("set_mode", "stop"),
+        ("stop_all", "Mock User (Home Assistant)"),
+        ("set_mode", "autonomous"),
+    ]
+    community.stop_failures = {"E002": "its device does not answer"}
+    with pytest.raises(HomeAssistantError, match="E002: its device does not answer"):
+        await press(hass, "button", "press", "button.street_stop_all", resident)
     assert community.asked[-1][-1].endswith("(Home Assistant)")
 
 

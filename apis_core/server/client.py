@@ -64,6 +64,10 @@ class RemoteCommunity:
         path = "/mode" if unit_id is None else f"/units/{unit_id}/mode"
         await self._ask("PUT", path, {"mode": mode, "who": who})
 
+    async def stop_all(self, who: str) -> dict[str, str]:
+        """See Community."""
+        return dict(await self._ask("POST", "/stop", {"who": who}))
+
     async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
         """See Community."""
         await self._ask("PUT", f"/units/{unit_id}/scenario", {"scenario": scenario.to_json(), "who": who})

@@ -68,6 +68,7 @@ def application(community: Community) -> web.Application:
             web.post(f"{PREFIX}/limits", _check_limits),
             web.get(f"{PREFIX}/presets", _presets),
             web.post(f"{PREFIX}/resume", _resume),
+            web.post(f"{PREFIX}/stop", _stop_all),
             web.get(f"{PREFIX}/diagnostics", _diagnostics),
             web.get(f"{PREFIX}/policy", _policy),
             web.put(f"{PREFIX}/policy", _propose),
@@ -291,6 +292,11 @@ async def _resume(request: web.Request) -> web.Response:
     data = await _body(request)
     await request.app[COMMUNITY].resume(str(data.get("who", "operator")))
     return _json({})
+
+
+async def _stop_all(request: web.Request) -> web.Response:
+    data = await _body(request)
+    return _json(await request.app[COMMUNITY].stop_all(str(data.get("who", "operator"))))
 
 
 async def _diagnostics(request: web.Request) -> web.Response:

@@ -4,10 +4,10 @@ from typing import override
 
 from homeassistant.components.button import ButtonEntity, ButtonEntityDescription
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from apis_core.model.modes import OperationMode
-
+from .const import DOMAIN
 from .coordinator import ApisConfigEntry
 from .entity import ApisEntity, async_do
 from .helpers import async_who
@@ -22,9 +22,14 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_a
 
 
 class ApisStopAll(ApisEntity, ButtonEntity):
-    """Ends all deals in order and starts none, until somebody chooses another mode."""
+    """Ends all deals in order, unit by unit, and starts none until somebody chooses another mode; says who could not be stopped."""
 
     @override
     async def async_press(self) -> None:
-        await async_do(self.coordinator.community.set_mode(OperationMode.STOP, None, await async_who(self.hass, self._context)))
+        failures: dict[str, str] = await async_do(self.coordinator.community.stop_all(await async_who(self.hass, self._context)))
         await self.coordinator.async_refresh()
+        if failures:
+            units = "; ".join(f"{unit_id}: {reason}" for unit_id, reason in failures.items())
+            raise HomeAssistantError(
+                translation_domain=DOMAIN, translation_key="not_all_stopped", translation_placeholders={"units": units}
+            )
