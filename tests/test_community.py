@@ -224,3 +224,22 @@ async def test_a_stopped_community_resumes_on_a_persons_word_only_once(house: Ho
     found = await face.diagnostics()
     assert set(found["units"]) == {"E001", "E002", "E003"}
     assert found["policy"]["memberUnitIds"] == ["E001", "E002", "E003"]
+
+
+async def test_whoever_waits_for_the_end_waits_no_longer_than_was_said(tmp_path: Path) -> None:
+    async with app.open_emulator(EmulatorSettings(units=2, port=0, acceleration=1, ramp_s=1.0, charges_pct=(70.0,))) as (world, port):
+        address = Address("127.0.0.1", port)
+        plans = [UnitPlan(f"E00{i}", "dcdc_emulator", hardware(), scenario(), address, address) for i in (1, 2)]
+        # Deals of this policy may take a minute to end, and nobody ends them: who leads is cut off.
+        policy = replace(policy_for(2), operation_mode=OperationMode.HETERONOMOUS, stop_me_timeout_s=60.0)
+        async with app.open_planned_community(plans, policy, UTC, "test", tmp_path, end_within_s=4.0) as local:
+            house = House(local, local, world, port)
+            deal = await local.create_deal("E001", "E002", 100, who=ME)
+            await house.until(lambda: house.deal(deal.deal_id).is_running)
+            for node in local.nodes.values():
+                if node.role.master is not None:
+                    await node.role.leave()
+                node.role.reachable = lambda: ()
+            begun_s = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - begun_s < 6
+        assert not world.engine.mode.any()

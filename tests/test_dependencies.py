@@ -40,3 +40,31 @@ def test_the_wheel_declares_ranges_and_never_the_strangers_name() -> None:
     assert not [line for line in project["dependencies"] if "==" in line]
     for path in ("requirements-dev.txt", "pyproject.toml"):
         assert not re.search(r"^apis-core|\"apis-core|https?://", (ROOT / path).read_text(), re.MULTILINE)
+
+
+HOUSES_TO_TRY = """
+import asyncio, pathlib, sys
+from datetime import UTC
+from apis_core import app
+
+async def main():
+    async with app.open_trial_community(pathlib.Path(sys.argv[1]), UTC, 2) as community:
+        print(*(unit.unit_id for unit in (await community.snapshot()).units), len(await community.deals()) > 10)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("versions", [("--resolution", "lowest-direct"), ("-c", str(CONSTRAINTS))], ids=["lowest", "constrained"])
+def test_houses_to_try_start_on_what_may_be_installed(tmp_path: Path, versions: tuple[str, str]) -> None:
+    def run(*command: str) -> str:
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    python = str(tmp_path / "venv/bin/python")
+    run(str(ROOT / "scripts/build"))
+    (wheel,) = (ROOT / "dist").glob("*.whl")
+    run(UV, "venv", "--quiet", "--python", str(ROOT / ".venv/bin/python"), str(tmp_path / "venv"))
+    run(UV, "pip", "install", "--quiet", "--only-binary", ":all:", *versions, "--python", python, str(wheel))
+    assert run(python, "-W", "error::SyntaxWarning", "-c", HOUSES_TO_TRY, str(tmp_path / "data")).split() == ["E001", "E002", "True"]

@@ -175,14 +175,17 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
                 return self._create_node(policy, plans)
         shown = self.add_suggested_values_to_schema(NODE_SCHEMA, user_input or {CONF_NAME: "Community"})
         placeholders = {"problems": problems, "config": self.hass.config.config_dir}
-        return self.async_show_form(step_id=KIND_NODE, data_schema=shown, errors=errors, description_placeholders=placeholders)
+        return self.async_show_form(
+            step_id=KIND_NODE, data_schema=shown, errors=errors, description_placeholders=placeholders, last_step=False
+        )
 
     async def async_step_unit(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """The first unit."""
         if user_input is not None:
             self._unit = user_input
             return await self.async_step_limits()
-        return self.async_show_form(step_id="unit", data_schema=unit_form.UNIT_SCHEMA)
+        shown = self.add_suggested_values_to_schema(unit_form.UNIT_SCHEMA, unit_form.next_unit(()))
+        return self.async_show_form(step_id="unit", data_schema=shown, last_step=False)
 
     async def async_step_limits(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """What the first unit can do."""
@@ -203,6 +206,7 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
                         step_id="unit",
                         data_schema=self.add_suggested_values_to_schema(unit_form.UNIT_SCHEMA, self._unit),
                         errors=errors,
+                        last_step=False,
                     )
         values = user_input or unit_form.limit_values(app.sample_hardware())
         shown = self.add_suggested_values_to_schema(unit_form.NEW_LIMITS_SCHEMA, values)
@@ -275,7 +279,8 @@ class UnitFlow(ConfigSubentryFlow):
         """Where a new unit is."""
         if user_input is not None and not self._is_known(user_input):
             return await self._async_go_on(user_input)
-        return self._show_unit(user_input or {}, {} if user_input is None else {CONF_UNIT_ID: "already_there"})
+        known = [str(each.unique_id) for each in self._get_entry().subentries.values()]
+        return self._show_unit(user_input or unit_form.next_unit(known), {} if user_input is None else {CONF_UNIT_ID: "already_there"})
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Where a unit is now; its id stays."""
@@ -287,7 +292,8 @@ class UnitFlow(ConfigSubentryFlow):
 
     def _show_unit(self, values: dict[str, Any], errors: dict[str, str]) -> SubentryFlowResult:
         shown = self.add_suggested_values_to_schema(unit_form.UNIT_SCHEMA, values)
-        return self.async_show_form(step_id="user" if self._before is None else "reconfigure", data_schema=shown, errors=errors)
+        step_id = "user" if self._before is None else "reconfigure"
+        return self.async_show_form(step_id=step_id, data_schema=shown, errors=errors, last_step=False)
 
     async def async_step_limits(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """What the unit can do."""

@@ -1,6 +1,6 @@
 """The forms of a unit and of a community's policy, and the way from what a person entered to what the core understands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -78,14 +78,15 @@ _SAFETY: dict[Any, Any] = {
     probatio.Required("droop_ratio"): _number(),
     **{probatio.Required(f"{name}_{end}"): _number(RANGE_UNITS[name], -1000) for name in RANGES for end in ("low", "high")},
 }
-LIMITS_SCHEMA = probatio.Schema(
-    {
-        probatio.Required(CAPACITY_WH): _number(WATT_HOUR, 1),
-        probatio.Required(CAPACITY_A): _number(AMPERE, 0.1),
-        probatio.Required(CONF_SAFETY): section(probatio.Schema(_SAFETY), {"collapsed": True}),
-    }
+_CAPACITIES: dict[Any, Any] = {
+    probatio.Required(CAPACITY_WH): _number(WATT_HOUR, 1),
+    probatio.Required(CAPACITY_A): _number(AMPERE, 0.1),
+}
+_RANGES: dict[Any, Any] = {probatio.Required(CONF_SAFETY): section(probatio.Schema(_SAFETY), {"collapsed": True})}
+LIMITS_SCHEMA = probatio.Schema({**_CAPACITIES, **_RANGES})
+NEW_LIMITS_SCHEMA = probatio.Schema(
+    {**_CAPACITIES, probatio.Required(CONF_PRESET, default="balanced"): _choice(list(PRESETS), CONF_PRESET), **_RANGES}
 )
-NEW_LIMITS_SCHEMA = LIMITS_SCHEMA.extend({probatio.Required(CONF_PRESET, default="balanced"): _choice(list(PRESETS), CONF_PRESET)})
 POLICY_SCHEMA = probatio.Schema(
     {
         **{probatio.Required(name): _number(unit) for name, unit in POLICY_UNITS.items()},
@@ -101,6 +102,12 @@ def unit_values(plan: UnitPlan | None) -> dict[str, Any]:
     battery = {CONF_HOST: plan.battery.host, CONF_PORT: plan.battery.port}
     values = {CONF_NAME: plan.name or plan.unit_id, CONF_UNIT_ID: plan.unit_id, CONF_DRIVER: plan.system_type, CONF_BATTERY: battery}
     return {**values, CONF_HOST: plan.device.host, CONF_PORT: plan.device.port}
+
+
+def next_unit(known: Sequence[str]) -> dict[str, Any]:
+    """A name and an id for one more unit."""
+    number = next(number for number in range(1, len(known) + 2) if f"E{number:03}" not in known)
+    return {CONF_NAME: f"House {number}", CONF_UNIT_ID: f"E{number:03}"}
 
 
 def limit_values(limits: Hardware) -> dict[str, Any]:
