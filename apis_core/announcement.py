@@ -2,20 +2,19 @@
 
 from collections.abc import AsyncIterator
 import contextlib
-from importlib.metadata import version
 import logging
 import socket
 
-from .web import is_loopback
+from .model.version import VERSION
+from .web import API, is_loopback
 
 _LOGGER = logging.getLogger(__name__)
 SERVICE = "_apis._tcp.local."
-API = "1"
 
 
 def properties(role: str, identity: str) -> dict[str, str]:
     """What whoever finds it is told."""
-    return {"role": role, "id": identity, "api": API, "version": version("apis-interchange")}
+    return {"role": role, "id": identity, "api": API, "version": VERSION}
 
 
 @contextlib.asynccontextmanager

@@ -531,9 +531,9 @@ def preset_scenario(battery_wh: float, preset: str) -> Scenario:
     return community_scenario(battery_wh, preset)
 
 
-def connect_community(session: aiohttp.ClientSession, url: str) -> RemoteCommunity:
-    """A community whose units run in a daemon elsewhere; the session stays the caller's."""
-    return RemoteCommunity(session, url)
+def connect_community(session: aiohttp.ClientSession, url: str, token: str | None = None) -> RemoteCommunity:
+    """A community whose units run in a daemon elsewhere; the session stays the caller's. `token`: from pairing with it."""
+    return RemoteCommunity(session, url, token)
 
 
 @contextlib.asynccontextmanager

@@ -179,12 +179,40 @@ def node(
     config: Annotated[list[Path], typer.Option(help="A unit's config.json, or the folder it is in; once per unit.")],
     data_dir: Annotated[Path, typer.Option(help="Where the ledger is kept.")] = Path("apis-data"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the local endpoint.")] = API_PORT,
+    api: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Listen beyond this machine, for whoever is paired.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
 ) -> None:
     """Run units in this process, from an existing installation's files."""
     # The command line's libraries weigh more than a unit does: the process that stays does without them.
-    arguments = daemon.command(config, data_dir, port, verbose=verbose)
+    host, port = (daemon.HOST, port) if api is None else daemon.address(api)
+    arguments = daemon.command(config, data_dir, port, host=host, verbose=verbose)
     os.execv(arguments[0], arguments)
+
+
+@cli.command()
+def pair(url: Url = DEFAULT_URL) -> None:
+    """Say a code with which one more Home Assistant may use this machine's node: for five minutes and three tries."""
+
+    async def begin(community: RemoteCommunity) -> str:
+        return await community.begin_pairing()
+
+    code = _ask(url, begin)
+    console.print(Text(f"{code[:3]} {code[3:]}", "bold"), Text("enter it within five minutes", "dim"))
+
+
+@cli.command()
+def unpair(
+    pair_id: Annotated[str | None, typer.Argument(help="Who, as listed without it; or 'all'.")] = None, url: Url = DEFAULT_URL
+) -> None:
+    """Take a pairing back, or list them."""
+
+    async def revoke(community: RemoteCommunity) -> list[dict[str, Any]]:
+        if pair_id is not None:
+            await community.unpair(pair_id)
+        return await community.pairs()
+
+    for found in _ask(url, revoke):
+        console.print(found["id"], found["name"], found["time"], highlight=False)
 
 
 @cli.command()

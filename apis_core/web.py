@@ -15,6 +15,9 @@ import orjson
 
 from .model.errors import Problem
 
+# Of the Web APIs here: a number that grows when what was there is not there any more.
+API = "1"
+
 
 def is_loopback(host: str | None) -> bool:
     """Whether an address reaches this machine only."""
@@ -24,6 +27,16 @@ def is_loopback(host: str | None) -> bool:
         return ipaddress.ip_address(str(host)).is_loopback
     except ValueError:
         return False
+
+
+def is_private(host: str | None) -> bool:
+    """Whether an address is of a network that does not lead through the world: what is said there may be said unencrypted."""
+    try:
+        address = ipaddress.ip_address(str(host).partition("%")[0])
+    except ValueError:
+        return host == "localhost" or str(host).endswith((".local", ".home.arpa"))
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_private or address.is_loopback or address.is_link_local
 
 
 def access_problems(host: str, token: str, allow: Sequence[str]) -> tuple[Problem, ...]:

@@ -16,6 +16,7 @@ from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotEx
 from syrupy.assertion import SnapshotAssertion
 
 from apis_core.model.deal import Deal, Direction
+from apis_core.model.errors import CommandRefusedError, NotPairedError
 from apis_core.model.scenario import Scenario
 from apis_core.model.unit_plan import UnitPlan
 from apis_core.model.view import Event, Snapshot, UnitView
@@ -87,6 +88,9 @@ class FakeCommunity:
         self.asked: list[tuple[Any, ...]] = []
         self.events: asyncio.Queue[Event | Exception] = asyncio.Queue()
         self.error: Exception | None = None
+        # What a node on another machine wants to be shown.
+        self.token: str | None = None
+        self.shown_token: str | None = None
         self.stop_failures: dict[str, str] = {}
         self.probe_error: Exception | None = None
         self.past: tuple[Deal, ...] = ()
@@ -98,7 +102,15 @@ class FakeCommunity:
         if self.error is not None:
             raise self.error
 
+    async def pair(self, code: str, name: str) -> str:
+        self._note("pair", code, name)
+        if code != "123456":
+            raise CommandRefusedError("this is not the code")
+        return self.token or ""
+
     async def snapshot(self) -> Snapshot:
+        if self.token is not None and self.shown_token != self.token:
+            raise NotPairedError("pair with this node first")
         if self.error is not None:
             raise self.error
         return self.now
@@ -227,11 +239,15 @@ def community() -> Iterator[FakeCommunity]:
         if fake.probe_error is not None:
             raise fake.probe_error
 
+    def connect(_session: Any, _url: str, token: str | None = None) -> FakeCommunity:
+        fake.shown_token = token
+        return fake
+
     with (
         patch("apis_core.app.open_trial_community", opened),
         patch("apis_core.app.open_planned_community", run),
         patch("apis_core.app.probe_unit", probe),
-        patch("apis_core.app.connect_community", lambda _session, _url: fake),
+        patch("apis_core.app.connect_community", connect),
     ):
         yield fake
 

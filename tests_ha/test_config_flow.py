@@ -64,6 +64,45 @@ async def test_a_daemon_after_a_mistake(
     assert again["reason"] == "already_configured"
 
 
+async def test_a_node_on_another_machine_is_paired_with_and_again_after_it_was_taken_back(
+    hass: HomeAssistant, community: FakeCommunity
+) -> None:
+    configure = hass.config_entries.flow.async_configure
+    community.token = "secret"
+    flow_id = await begin(hass, "daemon")
+    form = await configure(flow_id, {"name": "Street", "url": URL})
+    assert (form["step_id"], form["description_placeholders"]) == ("pair", {"url": URL})
+    assert (await configure(flow_id, {"code": "654321"}))["errors"] == {"code": "wrong_code"}
+    community.error = ClusterError("nobody")
+    assert (await configure(flow_id, {"code": "123456"}))["errors"] == {"base": "cannot_connect"}
+    community.error = None
+    done = await configure(flow_id, {"code": "123 456"})
+    assert (done["type"], done["data"]) == (FlowResultType.CREATE_ENTRY, {"kind": "daemon", "url": URL, "token": "secret"})
+    await hass.async_block_till_done()
+    entry = done["result"]
+    assert entry.state is ConfigEntryState.LOADED
+
+    community.token = "another"
+    await entry.runtime_data.coordinator.async_refresh()
+    await hass.async_block_till_done()
+    (flow,) = hass.config_entries.flow.async_progress()
+    assert (flow["step_id"], flow["context"]["source"]) == ("reauth_confirm", "reauth")
+    assert (await configure(flow["flow_id"], {"code": "000000"}))["errors"] == {"code": "wrong_code"}
+    done = await configure(flow["flow_id"], {"code": "123456"})
+    assert (done["type"], done["reason"]) == (FlowResultType.ABORT, "reauth_successful")
+    await hass.async_block_till_done()
+    assert (entry.state, entry.data["token"]) == (ConfigEntryState.LOADED, "another")
+
+    # Taken back while Home Assistant was away.
+    community.token = "third"
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    (flow,) = hass.config_entries.flow.async_progress()
+    await configure(flow["flow_id"], {"code": "123456"})
+    await hass.async_block_till_done()
+    assert (entry.state, entry.data["token"]) == (ConfigEntryState.LOADED, "third")
+
+
 async def test_a_node_without_units_is_none(hass: HomeAssistant, community: FakeCommunity) -> None:
     full, community.now = community.now, replace(community.now, units=())
     flow_id = await begin(hass, "daemon")

@@ -15,14 +15,13 @@ from aiohttp import web
 import orjson
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from ..announcement import API
 from ..drivers.eza2500.client import NoAnswerOnLineError, PortError, WithdrawnError
 from ..drivers.eza2500.codec import Alarms, Measurements, OutOfRangeError, State
 from ..drivers.modbus_battery import BatteryError
 from ..model.converter import MODE_BY_CODE, AlarmState, ConverterMode
 from ..model.errors import ApisError, CommandRefusedError, DriverError, MessageError
 from ..ports import GuardRole, Json
-from ..web import identity, middleware
+from ..web import API, identity, middleware
 from . import settings as device_settings
 from .hands import Snapshot
 from .service import BatteryState, Command, Service

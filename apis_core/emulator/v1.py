@@ -14,9 +14,9 @@ import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from ..announcement import API
 from ..model.converter import ConverterMode
 from ..model.errors import MessageError
+from ..web import API
 from .api import UNITS_MAX, BadRequestError
 from .documents import openapi
 from .faults import UnitFault

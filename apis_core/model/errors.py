@@ -59,6 +59,10 @@ class CommandRefusedError(ApisError):
     """A unit or the community refused a command; the reason is for people."""
 
 
+class NotPairedError(ApisError):
+    """A node on another machine does not know who asks: it has to be paired with, or was, and that was taken back."""
+
+
 class Category(StrEnum):
     """Where an error comes from (behaviour of the original, error taxonomy)."""
 

@@ -8,7 +8,7 @@ import aiohttp
 import orjson
 
 from ..model.deal import Deal
-from ..model.errors import ClusterError, CommandRefusedError, MessageError
+from ..model.errors import ClusterError, CommandRefusedError, MessageError, NotPairedError
 from ..model.hardware import Hardware
 from ..model.modes import Command, OperationMode
 from ..model.policy import Policy
@@ -26,9 +26,10 @@ TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 class RemoteCommunity:
     """See Community."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        """The session belongs to the caller, unless `connect` made it."""
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: str | None = None) -> None:
+        """The session belongs to the caller, unless `connect` made it. `token`: from pairing with a node on another machine."""
         self._session = session
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._base = url.rstrip("/")
         self._owned = False
 
@@ -47,11 +48,34 @@ class RemoteCommunity:
         """See Community."""
         url = f"{self._base}{PREFIX}/events" + ("" if after is None else f"?after={after}")
         try:
-            async with self._session.ws_connect(url, heartbeat=HEARTBEAT_S) as socket:
+            async with self._session.ws_connect(url, heartbeat=HEARTBEAT_S, headers=self._headers) as socket:
                 async for message in socket:
                     yield Event.from_json(orjson.loads(message.data))
+        except aiohttp.WSServerHandshakeError as error:
+            raise NotPairedError(f"{self._base}: pair with this node first") if error.status == 401 else ClusterError(str(error)) from error
         except aiohttp.ClientError as error:
             raise ClusterError(f"{self._base}: {error}") from error
+
+    async def identity(self) -> Json:
+        """Who answers there: `role`, `id`, `api`, `version`; anybody may ask."""
+        found: Json = await self._ask("GET", "/identity")
+        return found
+
+    async def pair(self, code: str, name: str) -> str:
+        """A token for the code that `apis pair` said. Raises CommandRefusedError."""
+        return str((await self._ask("POST", "/pair", {"code": code, "name": name}))["token"])
+
+    async def begin_pairing(self) -> str:
+        """A code for one more; on the node's own machine only."""
+        return str((await self._ask("POST", "/pairs"))["code"])
+
+    async def pairs(self) -> list[Json]:
+        """Everybody who is paired; on the node's own machine only."""
+        return list(await self._ask("GET", "/pairs"))
+
+    async def unpair(self, pair_id: str) -> None:
+        """Take a pair back, or `all`; on the node's own machine only. Raises CommandRefusedError."""
+        await self._ask("DELETE", f"/pairs/{pair_id}")
 
     async def deals(self, start: datetime | None = None, end: datetime | None = None, unit_id: str | None = None) -> tuple[Deal, ...]:
         """See Community."""
@@ -199,7 +223,8 @@ class RemoteCommunity:
     async def _ask(self, method: str, path: str, body: Json | None = None, params: dict[str, str] | None = None) -> Any:
         data = None if body is None else orjson.dumps(body)
         try:
-            async with self._session.request(method, f"{self._base}{PREFIX}{path}", data=data, params=params, timeout=TIMEOUT) as response:
+            url, headers = f"{self._base}{PREFIX}{path}", self._headers
+            async with self._session.request(method, url, data=data, params=params, headers=headers, timeout=TIMEOUT) as response:
                 answer = orjson.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ClusterError(f"{self._base}: {error or type(error).__name__}; is a node running there?") from error
@@ -208,4 +233,4 @@ class RemoteCommunity:
         if response.status < 300:
             return answer
         reason = str(answer.get("error", response.status)) if isinstance(answer, dict) else str(response.status)
-        raise CommandRefusedError(reason)
+        raise NotPairedError(f"{self._base}: {reason}") if response.status == 401 else CommandRefusedError(reason)

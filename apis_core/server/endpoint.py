@@ -5,7 +5,7 @@
     PUT  /api/v1/mode                WS   /api/v1/events
     PUT  /api/v1/units/{id}/mode     PUT  /api/v1/units/{id}/scenario     POST /api/v1/units/{id}/command
 
-It listens on loopback and takes no request that a web page of another origin sent.
+It listens on loopback and takes no request that a web page of another origin sent; beyond it, only from whoever was paired.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 import orjson
 import probatio
 
@@ -29,20 +30,34 @@ from ..model.rule_change import RuleChange
 from ..model.scenario import Scenario
 from ..model.times import parse_time
 from ..model.unit_plan import UnitPlan
+from ..model.version import VERSION
 from ..ports import Json
-from ..web import is_loopback
+from ..rules.pairing import LIFETIME_S
+from ..web import API, is_loopback, is_private, port_of
+from .pairing import Pairing
 
 COMMUNITY = web.AppKey("community", Community)
+IDENTITY = web.AppKey("identity", str)
+SOCKETS = web.AppKey("sockets", dict[str, set[asyncio.Task[None]]])
+PAIR = web.RequestKey("pair", str)
 PREFIX = "/api/v1"
+OWNER, TRADE = f"{PREFIX}/pairs", f"{PREFIX}/pair"
+# Who asks for these needs no token: who this is, and how to get one.
+OPEN = (f"{PREFIX}/identity", TRADE)
 HEARTBEAT_S = 20.0
+WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - a comparison
 
 
-def application(community: Community) -> web.Application:
-    """The HTTP application of a community."""
-    app = web.Application(middlewares=[_guard, _errors])
+def application(community: Community, pairing: Pairing | None = None, identity: str = "") -> web.Application:
+    """The HTTP application of a community. `pairing`: who may use it from other machines; nobody without it."""
+    app = web.Application(middlewares=[_guard(pairing), _errors])
     app[COMMUNITY] = community
+    app[IDENTITY] = identity
+    if pairing is not None:
+        _add_pairing(app, pairing)
     app.router.add_routes(
         [
+            web.get(f"{PREFIX}/identity", _identity),
             web.get(f"{PREFIX}/snapshot", _snapshot),
             web.get(f"{PREFIX}/deals", _deals),
             web.post(f"{PREFIX}/deals", _create_deal),
@@ -78,11 +93,14 @@ def application(community: Community) -> web.Application:
     return app
 
 
-async def serve(community: Community, host: str, port: int) -> web.AppRunner:
+async def serve(community: Community, host: str, port: int, pairing: Pairing | None = None, identity: str = "") -> web.AppRunner:
     """Serve until the runner is cleaned up. Raises OSError if the address is taken."""
-    runner = web.AppRunner(application(community), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application(community, pairing, identity), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
+    if not is_loopback(host) and host not in WILDCARDS:
+        # Its owner asks from the node's own machine.
+        await web.TCPSite(runner, "127.0.0.1", port_of(runner)).start()
     return runner
 
 
@@ -98,12 +116,66 @@ def _is_ours(request: web.Request) -> bool:
     return all(is_loopback(name) for name in named)
 
 
-@web.middleware
-async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Refuse what a page of another origin, or a name that was pointed here, makes a browser send."""
-    if not _is_ours(request):
-        return _json({"error": "this endpoint answers to this machine only"}, 403)
-    return await handler(request)
+def _guard(pairing: Pairing | None) -> Middleware:
+    """Refuse what a page of another origin, or a name that was pointed here, makes a browser send; and whoever is not paired."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if is_loopback(request.remote) and "Authorization" not in request.headers:
+            if not _is_ours(request):
+                return _json({"error": "this endpoint answers to this machine only"}, 403)
+            return await handler(request)
+        if pairing is None or request.path.startswith(OWNER) or "Origin" in request.headers:
+            return _json({"error": "this is for the node's own machine"}, 403)
+        if not is_private(request.remote):
+            return _json({"error": "from beyond private networks nobody is answered without encryption"}, 403)
+        if request.path not in OPEN:
+            pair_id = pairing.who(request.headers.get("Authorization", "").removeprefix("Bearer "))
+            if pair_id is None:
+                return _json({"error": "pair with this node first: `apis pair` there says a code"}, 401)
+            request[PAIR] = pair_id
+        return await handler(request)
+
+    return guard
+
+
+def _add_pairing(app: web.Application, pairing: Pairing) -> None:
+    """What the owner says on the node's machine, and what a code is traded for."""
+
+    async def begin(_request: web.Request) -> web.Response:
+        return _json({"code": pairing.begin(), "lifetimeS": LIFETIME_S})
+
+    async def listed(_request: web.Request) -> web.Response:
+        return _json(pairing.listed())
+
+    async def revoke(request: web.Request) -> web.Response:
+        await asyncio.to_thread(pairing.revoke, request.match_info["pair_id"])
+        return _json({})
+
+    async def trade(request: web.Request) -> web.Response:
+        data = await _body(request)
+        return _json({"token": pairing.trade(str(data.get("code")), str(data.get("name", "")))})
+
+    app.router.add_routes(
+        [
+            web.post(OWNER, begin),
+            web.get(OWNER, listed),
+            web.delete(f"{OWNER}/{{pair_id}}", revoke),
+            web.post(TRADE, trade),
+        ]
+    )
+    pairing.on_revoked.append(lambda pair_id: _hang_up(app, pair_id))
+    app[SOCKETS] = {}
+
+
+def _hang_up(app: web.Application, pair_id: str) -> None:
+    """Whoever is not paired any more hears nothing more."""
+    for sending in app[SOCKETS].pop(pair_id, set()):
+        sending.get_loop().call_soon_threadsafe(sending.cancel)
+
+
+async def _identity(request: web.Request) -> web.Response:
+    return _json({"role": "node", "id": request.app[IDENTITY], "api": API, "version": VERSION})
 
 
 @web.middleware
@@ -320,14 +392,31 @@ async def _events(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S)
     await socket.prepare(request)
     sending = asyncio.create_task(_send_events(socket, request.app[COMMUNITY], after))
+    sockets = request.app[SOCKETS].setdefault(request[PAIR], set()) if PAIR in request else set()
+    sockets.add(sending)
     try:
         # Whoever hangs up is answered at once, not when the next event comes.
-        async for _ in socket:
-            pass
+        await _until_either_ends(socket, sending)
     finally:
+        sockets.discard(sending)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
     return socket
+
+
+async def _until_either_ends(socket: web.WebSocketResponse, sending: asyncio.Task[None]) -> None:
+    listening = asyncio.create_task(_listen(socket))
+    try:
+        await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
+        await socket.close()
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _listen(socket: web.WebSocketResponse) -> None:
+    async for _ in socket:
+        pass
 
 
 async def _send_events(socket: web.WebSocketResponse, community: Community, after: int | None) -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 import shutil
 
-from homeassistant.const import CONF_URL, EVENT_HOMEASSISTANT_STOP, Platform
+from homeassistant.const import CONF_TOKEN, CONF_URL, EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
@@ -69,7 +69,7 @@ async def _async_open(hass: HomeAssistant, entry: ApisConfigEntry, stack: contex
     """The entry's community: within this process, or a daemon's."""
     try:
         if entry.data[CONF_KIND] == KIND_DAEMON:
-            return app.connect_community(async_get_clientsession(hass), entry.data[CONF_URL])
+            return app.connect_community(async_get_clientsession(hass), entry.data[CONF_URL], entry.data.get(CONF_TOKEN))
         zone = await dt_util.async_get_time_zone(hass.config.time_zone) or UTC
         if entry.data[CONF_KIND] == KIND_NODE:
             policy, _ = Policy.from_json(dict(entry.options[CONF_POLICY]))

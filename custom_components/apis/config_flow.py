@@ -1,11 +1,12 @@
 """Setting up a community: houses to try, units that run here, or a daemon that runs them elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, override
 
 from homeassistant.config_entries import (
     ConfigEntry,
+    ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
     ConfigSubentryData,
@@ -13,7 +14,7 @@ from homeassistant.config_entries import (
     OptionsFlow,
     SubentryFlowResult,
 )
-from homeassistant.const import CONF_NAME, CONF_URL, Platform
+from homeassistant.const import CONF_CODE, CONF_NAME, CONF_TOKEN, CONF_URL, Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.selector import (
@@ -33,7 +34,7 @@ import probatio
 from yarl import URL
 
 from apis_core import app
-from apis_core.model.errors import ApisError, ConfigError, Problem
+from apis_core.model.errors import ApisError, CommandRefusedError, ConfigError, NotPairedError, Problem
 from apis_core.model.limits import check_limits
 from apis_core.model.policy import Policy
 from apis_core.model.unit_plan import UnitPlan
@@ -74,6 +75,8 @@ DAEMON_SCHEMA = probatio.Schema(
 )
 NODE_SCHEMA = probatio.Schema({probatio.Required(CONF_NAME): TextSelector(), probatio.Optional(CONF_FOLDER): TextSelector()})
 RECONFIGURE_SCHEMA = probatio.Schema({probatio.Required(CONF_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL))})
+PAIR_SCHEMA = probatio.Schema({probatio.Required(CONF_CODE): TextSelector()})
+NOT_PAIRED = {"base": "not_paired"}
 SENSORS_SCHEMA = probatio.Schema(
     {probatio.Optional(CONF_NAME): TextSelector()}
     | {probatio.Optional(power): EntitySelector(EntitySelectorConfig(domain=Platform.SENSOR, device_class="power")) for power in POWERS}
@@ -126,7 +129,7 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
 
     def __init__(self) -> None:
         """Nothing has been entered."""
-        self._name = ""
+        self._name = self._url = ""
         self._unit: dict[str, Any] = {}
 
     @classmethod
@@ -226,13 +229,59 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
         """Units that `apis node` runs elsewhere."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            url = user_input[CONF_URL].rstrip("/")
-            self._async_abort_entries_match({CONF_URL: url})
-            errors = await self._async_errors(url)
+            self._name, self._url = user_input[CONF_NAME], user_input[CONF_URL].rstrip("/")
+            self._async_abort_entries_match({CONF_URL: self._url})
+            errors = await self._async_errors(self._url)
             if not errors:
-                return self.async_create_entry(title=user_input[CONF_NAME], data={CONF_KIND: KIND_DAEMON, CONF_URL: url})
+                return self._create_daemon(None)
+            if errors == NOT_PAIRED:
+                return await self.async_step_pair()
         shown = self.add_suggested_values_to_schema(DAEMON_SCHEMA, user_input or {CONF_NAME: "Community"})
         return self.async_show_form(step_id=KIND_DAEMON, data_schema=shown, errors=errors)
+
+    async def async_step_pair(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Trade the code that `apis pair` says for a token."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            token, errors = await self._async_trade(user_input[CONF_CODE])
+            if not errors:
+                return self._create_daemon(token)
+        return self.async_show_form(step_id="pair", data_schema=PAIR_SCHEMA, errors=errors, description_placeholders={"url": self._url})
+
+    async def _async_trade(self, code: str) -> tuple[str, dict[str, str]]:
+        """A token for a code, and what is wrong."""
+        community = app.connect_community(async_get_clientsession(self.hass), self._url)
+        try:
+            token = await community.pair(code.replace(" ", ""), self.hass.config.location_name or "Home Assistant")
+        except CommandRefusedError:
+            return "", {CONF_CODE: "wrong_code"}
+        except ApisError, TimeoutError:
+            return "", {"base": "cannot_connect"}
+        return token, await self._async_errors(self._url, token)
+
+    def _create_daemon(self, token: str | None) -> ConfigFlowResult:
+        data = {CONF_KIND: KIND_DAEMON, CONF_URL: self._url} | ({} if token is None else {CONF_TOKEN: token})
+        return self.async_create_entry(title=self._name, data=data)
+
+    async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
+        """The daemon has taken the pairing back."""
+        self._url = entry_data[CONF_URL]
+        return await self.async_step_reauth_confirm()
+
+    async def async_step_reauth_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Pair anew."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            token, errors = await self._async_trade(user_input[CONF_CODE])
+            if not errors:
+                entry = self._get_reauth_entry()
+                done = self.async_update_and_abort(entry, data_updates={CONF_TOKEN: token})
+                if entry.state is not ConfigEntryState.LOADED:
+                    # One that is loaded sees by itself that its settings have changed.
+                    self.hass.config_entries.async_schedule_reload(entry.entry_id)
+                return done
+        placeholders = {"url": self._url}
+        return self.async_show_form(step_id="reauth_confirm", data_schema=PAIR_SCHEMA, errors=errors, description_placeholders=placeholders)
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Another address of the daemon."""
@@ -244,13 +293,13 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
             url = user_input[CONF_URL].rstrip("/")
             if any(other.entry_id != entry.entry_id and other.data.get(CONF_URL) == url for other in self._async_current_entries()):
                 return self.async_abort(reason="already_configured")
-            errors = await self._async_errors(url)
+            errors = await self._async_errors(url, entry.data.get(CONF_TOKEN))
             if not errors:
                 return self.async_update_and_abort(entry, data_updates={CONF_URL: url})
         shown = self.add_suggested_values_to_schema(RECONFIGURE_SCHEMA, user_input or dict(entry.data))
         return self.async_show_form(step_id="reconfigure", data_schema=shown, errors=errors)
 
-    async def _async_errors(self, url: str) -> dict[str, str]:
+    async def _async_errors(self, url: str, token: str | None = None) -> dict[str, str]:
         """What is wrong with an address, proved by asking it."""
         try:
             parsed = URL(url)
@@ -259,7 +308,9 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
         if parsed.scheme not in ("http", "https") or not parsed.host:
             return {CONF_URL: "invalid_url"}
         try:
-            snapshot = await app.connect_community(async_get_clientsession(self.hass), url).snapshot()
+            snapshot = await app.connect_community(async_get_clientsession(self.hass), url, token).snapshot()
+        except NotPairedError:
+            return NOT_PAIRED
         except ApisError, TimeoutError:
             return {"base": "cannot_connect"}
         except Exception:  # noqa: BLE001 - whatever it was, the person can only try again

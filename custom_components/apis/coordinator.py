@@ -10,14 +10,14 @@ from typing import cast, override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_UNIT_OF_MEASUREMENT, STATE_UNAVAILABLE, STATE_UNKNOWN, UnitOfPower
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import ConfigEntryAuthFailed, HomeAssistantError
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
 from homeassistant.util.unit_conversion import PowerConverter
 
 from apis_core.community import Community
-from apis_core.model.errors import ApisError
+from apis_core.model.errors import ApisError, NotPairedError
 from apis_core.model.policy import Policy
 from apis_core.model.view import Event, Snapshot, UnitView
 
@@ -73,6 +73,8 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         """Look at the community."""
         try:
             snapshot = await self.community.snapshot()
+        except NotPairedError as error:
+            raise ConfigEntryAuthFailed(translation_domain=DOMAIN, translation_key="not_paired") from error
         except (ApisError, TimeoutError) as error:
             raise UpdateFailed(
                 translation_domain=DOMAIN, translation_key="no_answer", translation_placeholders={"error": str(error)}

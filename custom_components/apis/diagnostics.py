@@ -7,7 +7,20 @@ from homeassistant.core import HomeAssistant
 
 from .coordinator import ApisConfigEntry
 
-TO_REDACT = {"url", "serial_number", "serialNumber", "name", "unitName", "title", "host", "batteryHost", "device_url", "aliases", "sensors"}
+TO_REDACT = {
+    "url",
+    "token",
+    "serial_number",
+    "serialNumber",
+    "name",
+    "unitName",
+    "title",
+    "host",
+    "batteryHost",
+    "device_url",
+    "aliases",
+    "sensors",
+}
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: ApisConfigEntry) -> dict[str, Any]:
