@@ -39,7 +39,7 @@ from .model.times import parse_time
 from .model.unit_plan import UnitPlan
 from .node import Node
 from .ports import Capabilities, Clock, DeviceRequest
-from .presets import community_scenario, hardware, policy_for
+from .presets import community_hardware, community_scenario, hardware, policy_for
 from .rules.charter import with_members
 from .server.client import RemoteCommunity
 from .unit.board import CHARTER, DEAL, LEASE
@@ -529,6 +529,27 @@ def sample_hardware() -> Hardware:
 def preset_scenario(battery_wh: float, preset: str) -> Scenario:
     """A shipped scenario for a battery. Raises KeyError for one that there is none of."""
     return community_scenario(battery_wh, preset)
+
+
+async def emulated_units(session: aiohttp.ClientSession, base_url: str) -> tuple[UnitPlan, ...]:
+    """The units of an emulator that announced itself, as they could run here.
+
+    Raises:
+        DriverError: if it does not answer as one.
+
+    """
+    sender = HttpSender(session, base_url, timeout_s=5.0, attempts=2)
+    found = await sender(DeviceRequest("GET", "/api/v1/units"))
+    host, _, port = base_url.removeprefix("http://").rpartition(":")
+    address = Address(host.strip("[]"), int(port))
+    try:
+        sizes_wh = {str(unit["id"]): float(unit["house"]["battery_wh"]) for unit in found}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DriverError(f"{base_url}: {error!r}, expected a list of units") from error
+    return tuple(
+        UnitPlan(unit_id, EMULATED, community_hardware(size_wh), community_scenario(size_wh), address, address, unit_id)
+        for unit_id, size_wh in sizes_wh.items()
+    )
 
 
 def connect_community(session: aiohttp.ClientSession, url: str, token: str | None = None) -> RemoteCommunity:

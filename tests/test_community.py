@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from apis_core import app
@@ -16,7 +17,7 @@ from apis_core.emulator.world import World
 from apis_core.local_community import LocalCommunity
 from apis_core.model.converter import ConverterMode
 from apis_core.model.deal import Deal, Direction
-from apis_core.model.errors import CommandRefusedError
+from apis_core.model.errors import CommandRefusedError, ConfigError, DriverError
 from apis_core.model.installation import Address
 from apis_core.model.modes import Command, CommandKind, OperationMode
 from apis_core.model.rule_change import RuleChange
@@ -243,3 +244,21 @@ async def test_whoever_waits_for_the_end_waits_no_longer_than_was_said(tmp_path:
             begun_s = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - begun_s < 6
         assert not world.engine.mode.any()
+
+
+async def test_an_emulators_units_as_they_could_run_here(tmp_path: Path) -> None:
+    async with app.open_emulator(EmulatorSettings(units=2, port=0)) as (_, port), aiohttp.ClientSession() as session:
+        plans = await app.emulated_units(session, f"http://127.0.0.1:{port}")
+        assert [(plan.unit_id, plan.device.port) for plan in plans] == [("E001", port), ("E002", port)]
+        policy = app.sample_policy()
+        for plan in plans:
+            assert UnitPlan.from_json(plan.to_json()) == plan
+            assert (await app.probe_unit(session, plan, policy)).simulated
+        with pytest.raises(DriverError):
+            await app.probe_unit(session, replace(plans[0], device=Address("127.0.0.1", 9)), policy)
+        with pytest.raises(ConfigError, match="at least one deal's current"):
+            await app.probe_unit(session, replace(plans[0], hardware=replace(plans[0].hardware, grid_current_capacity_a=0.5)), policy)
+        with pytest.raises(DriverError):
+            await app.emulated_units(session, "http://127.0.0.1:9")
+        async with app.open_planned_community(plans, policy, UTC, "test", tmp_path, end_within_s=4.0) as local:
+            assert {unit.unit_id for unit in local.snapshot_now().units} == {"E001", "E002"}

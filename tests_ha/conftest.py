@@ -90,6 +90,8 @@ class FakeCommunity:
         self.error: Exception | None = None
         # What a node on another machine wants to be shown.
         self.token: str | None = None
+        self.node_id = ""
+        self.emulated: tuple[UnitPlan, ...] | Exception = ()
         self.shown_token: str | None = None
         self.stop_failures: dict[str, str] = {}
         self.probe_error: Exception | None = None
@@ -101,6 +103,11 @@ class FakeCommunity:
         self.asked.append(what)
         if self.error is not None:
             raise self.error
+
+    async def identity(self) -> dict[str, str]:
+        if self.error is not None:
+            raise self.error
+        return {"role": "node", "id": self.node_id, "api": "1", "version": "0.1.0"}
 
     async def pair(self, code: str, name: str) -> str:
         self._note("pair", code, name)
@@ -239,6 +246,11 @@ def community() -> Iterator[FakeCommunity]:
         if fake.probe_error is not None:
             raise fake.probe_error
 
+    async def emulated(_session: Any, _url: str) -> tuple[UnitPlan, ...]:
+        if isinstance(fake.emulated, Exception):
+            raise fake.emulated
+        return fake.emulated
+
     def connect(_session: Any, _url: str, token: str | None = None) -> FakeCommunity:
         fake.shown_token = token
         return fake
@@ -247,6 +259,7 @@ def community() -> Iterator[FakeCommunity]:
         patch("apis_core.app.open_trial_community", opened),
         patch("apis_core.app.open_planned_community", run),
         patch("apis_core.app.probe_unit", probe),
+        patch("apis_core.app.emulated_units", emulated),
         patch("apis_core.app.connect_community", connect),
     ):
         yield fake
