@@ -26,7 +26,7 @@ from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
 from .ledger.database import LedgerDatabase, sqlite_url
 from .ledger.unit_ledger import LedgerWriter
-from .local_community import LocalCommunity, Maker
+from .local_community import LocalCommunity, Maker, later
 from .model.deal import Deal
 from .model.errors import ApisError, ClusterError, ConfigError, DriverError, MessageError, Problem
 from .model.files import read_file
@@ -185,6 +185,26 @@ def open_ledger(data_dir: Path) -> LedgerDatabase:
     return LedgerDatabase(sqlite_url(data_dir / DATABASE_NAME))
 
 
+def stored_deals(data_dir: Path) -> tuple[Deal, ...]:
+    """Every deal that the ledger of a data directory knows, oldest first; nothing where there is none. It blocks.
+
+    Raises:
+        LedgerError: if it cannot be read.
+
+    """
+    if not (data_dir / DATABASE_NAME).is_file():
+        return ()
+    database = open_ledger(data_dir)
+    try:
+        found: dict[str, Deal] = {}
+        for unit_id in database.unit_ids():
+            for deal in database.deals(unit_id):
+                found[deal.deal_id] = later(found.get(deal.deal_id), deal)
+    finally:
+        database.close()
+    return tuple(sorted(found.values(), key=lambda deal: (deal.create_time, deal.deal_id)))
+
+
 @contextlib.asynccontextmanager
 async def open_planned_community(
     plans: Sequence[UnitPlan], policy: Policy, zone: tzinfo, community_id: str, data_dir: Path, *, end_within_s: float | None = None
@@ -233,6 +253,7 @@ async def open_community(
             community = LocalCommunity(tuple(nodes), clock)
             community.absent.update(setup.settings.unit_id for setup in absent)
             workshop.on_leaving = community.reference_leaves
+            community.checkpoints = [writer.checkpoint, store_file.checkpoint]
             community.maker = _maker(workshop, community, setups[0])
             _look_who_is_missing(community)
             community.guard, community.end_within_s = guards.scope, end_within_s

@@ -127,6 +127,9 @@ class Community(Protocol):
     async def check_limits(self, hardware: Hardware) -> tuple[str, ...]:
         """What of a unit's limits does not go with what the community has agreed on: a sentence for each."""
 
+    async def checkpoint(self) -> None:
+        """Bring what is kept on disk into whole files, for whoever copies them; nothing where they are elsewhere."""
+
     async def policy(self) -> Policy:
         """What the community has agreed on."""
 

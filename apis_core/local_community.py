@@ -54,6 +54,8 @@ class LocalCommunity:
         self.absent: set[str] = set()
         # How long the units may take to end in order [wall s]; None: as long as their policy gives their deals.
         self.end_within_s: float | None = None
+        # Bring a file up to date, for whoever copies it.
+        self.checkpoints: list[Callable[[], Awaitable[None]]] = []
         # Makes a unit that comes while the others run, where this is possible.
         self.maker: Maker | None = None
         self.guard = ""
@@ -218,10 +220,10 @@ class LocalCommunity:
         seen = self._board.deals()
         for node in wanted:
             for deal in await node.ledger.deals(start, end):
-                found[deal.deal_id] = _later(found.get(deal.deal_id), deal)
+                found[deal.deal_id] = later(found.get(deal.deal_id), deal)
         for deal in (*seen, *self._board.deals()):
             if deal.deal_id in found:
-                found[deal.deal_id] = _later(found[deal.deal_id], deal)
+                found[deal.deal_id] = later(found[deal.deal_id], deal)
         return tuple(sorted(found.values(), key=lambda d: (d.create_time, d.deal_id)))
 
     async def set_mode(self, mode: OperationMode | None, unit_id: str | None, who: str) -> None:
@@ -444,6 +446,11 @@ class LocalCommunity:
             await self.leave(unit_id, who)
         await self._drop(unit_id, f"removed by {who}")
 
+    async def checkpoint(self) -> None:
+        """See Community."""
+        for checkpoint in self.checkpoints:
+            await checkpoint()
+
     async def check_limits(self, hardware: Hardware) -> tuple[str, ...]:
         """See Community."""
         return tuple(str(problem) for problem in check_limits(hardware, await self.policy()))
@@ -576,7 +583,7 @@ class LocalCommunity:
                 await task
 
 
-def _later(first: Deal | None, second: Deal) -> Deal:
+def later(first: Deal | None, second: Deal) -> Deal:
     """The copy that knows more: an ended one, else the one with more counted."""
     if first is None:
         return second

@@ -124,6 +124,7 @@ async def open_trial_community(folder: Path, zone: tzinfo, units: int = DEFAULT_
     guards = MemoryGuard(clock)
     scenarios = {unit_id: await asyncio.to_thread(_last_scenario, writer.database, unit_id) for unit_id in world.engine.index}
     community = _community(world, zone, writer, store, guards, clock, scenarios)
+    community.checkpoints = [writer.checkpoint, store.checkpoint]
     tasks = [asyncio.create_task(world.run()), asyncio.create_task(guards.run())]
     try:
         await community.start()

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
+import shutil
 
 import aiohttp
 import pytest
@@ -262,3 +263,17 @@ async def test_an_emulators_units_as_they_could_run_here(tmp_path: Path) -> None
             await app.emulated_units(session, "http://127.0.0.1:9")
         async with app.open_planned_community(plans, policy, UTC, "test", tmp_path, end_within_s=4.0) as local:
             assert {unit.unit_id for unit in local.snapshot_now().units} == {"E001", "E002"}
+
+
+async def test_a_copy_of_the_files_knows_every_deal_once_they_were_brought_up_to_date(house: House, tmp_path: Path) -> None:
+    deal = await house.face.create_deal("E001", "E002", 5, who=ME)
+    await house.until(lambda: all(item.is_ended for item in house.local.board.deals()))
+    await house.local.checkpoint()
+    await house.face.checkpoint()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in (app.DATABASE_NAME, app.STORE_NAME):
+        shutil.copy(tmp_path / name, copy / name)
+    (found,) = await asyncio.to_thread(app.stored_deals, copy)
+    assert (found.deal_id, found.is_completed) == (deal.deal_id, True)
+    assert await asyncio.to_thread(app.stored_deals, tmp_path / "nowhere") == ()

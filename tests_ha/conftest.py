@@ -142,13 +142,17 @@ class FakeCommunity:
             units = (replace(unit, local_mode=mode) if unit.unit_id == unit_id else unit for unit in self.now.units)
             self.now = replace(self.now, units=tuple(units))
 
+    async def checkpoint(self) -> None:
+        self._note("checkpoint")
+
     async def stop_all(self, who: str) -> dict[str, str]:
         self._note("stop_all", who)
         self.now = replace(self.now, mode="stop")
         return self.stop_failures
 
     async def scenario(self, unit_id: str) -> Scenario:
-        self._note("scenario", unit_id)
+        if self.error is not None:
+            raise self.error
         return community_scenario()
 
     async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:

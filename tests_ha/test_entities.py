@@ -29,7 +29,16 @@ from .conftest import NOW, FakeCommunity, a_deal, a_unit
 
 @pytest.mark.parametrize(
     "platform",
-    [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.NUMBER, Platform.SELECT, Platform.SENSOR, Platform.SWITCH],
+    [
+        Platform.BINARY_SENSOR,
+        Platform.BUTTON,
+        Platform.CALENDAR,
+        Platform.EVENT,
+        Platform.NUMBER,
+        Platform.SELECT,
+        Platform.SENSOR,
+        Platform.SWITCH,
+    ],
 )
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_every_entity_is_as_it_was(

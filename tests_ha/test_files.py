@@ -19,7 +19,7 @@ ICONS: dict[str, Any] = json.loads((HERE / "icons.json").read_text())
 MANIFEST: dict[str, Any] = json.loads((HERE / "manifest.json").read_text())
 ACTIONS: dict[str, Any] = yaml.safe_load((HERE / "services.yaml").read_text())
 MODULES = sorted(HERE.glob("*.py"))
-PLATFORMS = ("binary_sensor", "button", "event", "number", "select", "sensor", "switch")
+PLATFORMS = ("binary_sensor", "button", "calendar", "event", "number", "select", "sensor", "switch")
 
 
 def flat(node: Any, path: str = "") -> dict[str, str]:

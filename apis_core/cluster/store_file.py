@@ -38,6 +38,11 @@ class StoreFile:
         rows = self._connection.execute("SELECT key, value, revision FROM entries").fetchall()
         return {key: (value, revision) for key, value, revision in rows if value is not None}, max((row[2] for row in rows), default=0)
 
+    async def checkpoint(self) -> None:
+        """Bring all that was kept into the one file, for whoever copies that."""
+        work = self._connection.execute
+        await asyncio.get_running_loop().run_in_executor(self._executor, work, "PRAGMA wal_checkpoint(TRUNCATE)")
+
     async def keep(self, key: str, value: bytes | None, revision: int) -> None:
         """Return when the change is on disk, or when the disk does not take it: then `trouble` says why, and it is tried again."""
         self._pending[key] = (value, revision)

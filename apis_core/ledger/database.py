@@ -147,6 +147,18 @@ class LedgerDatabase:
         with self._begin() as connection:
             return tuple(Deal.from_json(orjson.loads(text)) for text in connection.scalars(query))
 
+    def unit_ids(self) -> tuple[str, ...]:
+        """The units that have deals here."""
+        with self._begin() as connection:
+            return tuple(connection.scalars(sa.select(schema.deals.c.unit_id).distinct().order_by(schema.deals.c.unit_id)))
+
+    def checkpoint(self) -> None:
+        """Write out what is kept back, and bring it all into the one file: for whoever copies that. Raises LedgerError."""
+        self.flush()
+        if self._engine.dialect.name == "sqlite":
+            with self._begin() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def energy(self, unit_id: str) -> dict[str, SideEnergy]:
         """A unit's own counters of its deals that have not ended."""
         table = schema.energy

@@ -30,6 +30,10 @@ class LedgerWriter:
             return work()
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, work))
 
+    async def checkpoint(self) -> None:
+        """See LedgerDatabase."""
+        await self.run(self.database.checkpoint)
+
     async def close(self) -> None:
         """Finish what was begun and close the database."""
         await self.run(self.database.close)

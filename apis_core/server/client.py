@@ -207,6 +207,9 @@ class RemoteCommunity:
         """See Community."""
         return tuple(await self._ask("POST", "/limits", {"hardware": hardware.to_json()}))
 
+    async def checkpoint(self) -> None:
+        """See Community: a daemon's files are its own."""
+
     async def policy(self) -> Policy:
         """See Community."""
         return Policy.from_json(await self._ask("GET", "/policy"))[0]

@@ -14,7 +14,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
-from homeassistant.util import dt as dt_util
+from homeassistant.util import dt as dt_util, slugify
 
 from apis_core import app
 from apis_core.community import Community
@@ -22,16 +22,25 @@ from apis_core.model.errors import ApisError, ConfigError
 from apis_core.model.policy import Policy
 from apis_core.model.unit_plan import UnitPlan
 
-from .const import CONF_KIND, CONF_POLICY, CONF_UNITS, DOMAIN, END_WITHIN_S, KIND_DAEMON, KIND_NODE, KIND_TRIAL, UNIT
+from .const import CONF_KIND, CONF_POLICY, CONF_UNITS, DOMAIN, END_WITHIN_S, KIND_DAEMON, KIND_NODE, KIND_TRIAL, LOGGER, UNIT
 from .coordinator import ApisConfigEntry, ApisCoordinator, ApisData
 from .entity import async_register_devices, unit_of_device
 from .membership import async_follow_subentries
 from .repairs import async_watch
-from .services import async_setup_services
+from .services import async_setup_services, deal_record, write_deals
 from .websocket import async_setup_websocket
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.NUMBER, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
+PLATFORMS = [
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.CALENDAR,
+    Platform.EVENT,
+    Platform.NUMBER,
+    Platform.SELECT,
+    Platform.SENSOR,
+    Platform.SWITCH,
+]
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
@@ -96,9 +105,13 @@ async def async_unload_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> Non
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
-    """Remove what the units that ran here have left behind."""
+    """Remove what the units that ran here have left behind, but for what they exchanged."""
+    folder = data_dir(hass, entry)
+    if entry.data[CONF_KIND] == KIND_NODE:
+        name = f"{dt_util.now():%Y-%m-%d-%H%M%S}-{slugify(entry.title)}.json"
+        await hass.async_add_executor_job(_archive, folder, folder.parent / "archive" / name)
     if entry.data[CONF_KIND] in (KIND_TRIAL, KIND_NODE):
-        await hass.async_add_executor_job(partial(shutil.rmtree, data_dir(hass, entry), ignore_errors=True))
+        await hass.async_add_executor_job(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 async def async_remove_config_entry_device(hass: HomeAssistant, entry: ApisConfigEntry, device: AnyDeviceEntry) -> bool:
@@ -113,6 +126,18 @@ def _plans(entry: ApisConfigEntry) -> list[UnitPlan]:
     if not plans:
         raise ConfigEntryError(translation_domain=DOMAIN, translation_key="no_units")
     return plans
+
+
+def _archive(folder: Path, path: Path) -> None:
+    """Keep what was exchanged; a ledger that cannot be read is kept as it is."""
+    try:
+        deals = app.stored_deals(folder)
+    except ApisError as error:
+        LOGGER.warning("the ledger cannot be read, and is kept as it is: %s", error)
+        shutil.copytree(folder, path.with_suffix(""))
+        return
+    if deals:
+        write_deals(path, [deal_record(deal) for deal in deals])
 
 
 def data_dir(hass: HomeAssistant, entry: ApisConfigEntry) -> Path:

@@ -1,0 +1,107 @@
+"""What is kept for years: the calendar of a unit, backups, and what remains when a community is removed."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+import json
+from pathlib import Path
+from unittest.mock import patch
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.core import HomeAssistant
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from apis_core import app
+from apis_core.model.errors import LedgerError
+from custom_components.apis.backup import async_post_backup, async_pre_backup
+
+from .conftest import FakeCommunity, a_deal
+from .test_config_flow import new_node
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+async def test_a_units_day_and_its_deals_on_a_calendar(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    community: FakeCommunity,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    await hass.config.async_set_time_zone("UTC")
+    freezer.move_to(NOON)
+    begun = NOON - timedelta(hours=2)
+    shared = replace(
+        a_deal(),
+        create_time=begun,
+        activate_time=begun,
+        start_time=begun,
+        deactivate_time=begun + timedelta(minutes=9),
+        cumulate_amount_wh=100.4,
+    )
+    stopped = replace(shared, deal_id="d2", abort_time=begun, abort_reason="stopped by Ann")
+    community.past = (shared, stopped, replace(a_deal("never"), create_time=begun))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    state = hass.states.get("calendar.house_1_agenda")
+    assert (state.state, state.attributes["message"]) == ("on", "excess: discharge → 3840 Wh; short: charge → 1920 Wh")
+    span = {"start_date_time": "2026-11-20T00:00:00Z", "end_date_time": "2026-11-21T00:00:00Z"}
+    asked = {"entity_id": "calendar.house_1_agenda", **span}
+    answer = await hass.services.async_call("calendar", "get_events", asked, blocking=True, return_response=True)
+    found = [(event["start"][11:16], event["summary"], event.get("description")) for event in answer["calendar.house_1_agenda"]["events"]]
+    assert found == [
+        ("00:00", "excess: discharge → 3840 Wh; short: charge → 1920 Wh", None),
+        ("10:00", "House 1 → House 2: 100 Wh", None),
+        ("10:00", "House 1 → House 2: 100 Wh", "stopped by Ann"),
+    ]
+
+
+async def test_an_accelerated_community_has_no_calendar(hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity) -> None:
+    community.now = replace(community.now, acceleration=60.0)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert hass.states.get("calendar.house_1_agenda") is None
+
+
+async def test_a_backup_has_whole_files(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+    MockConfigEntry(domain="apis", title="Off", data={"kind": "trial", "units": 2}).add_to_hass(hass)
+    await async_pre_backup(hass)
+    assert community.asked == [("checkpoint",)]
+    await async_post_backup(hass)
+
+
+async def test_removing_units_that_ran_here_leaves_what_they_exchanged_and_nothing_else(
+    hass: HomeAssistant, community: FakeCommunity, tmp_path: Path
+) -> None:
+    with patch.object(hass.config, "config_dir", str(tmp_path)):
+        entry = await new_node(hass)
+        folder = tmp_path / "apis" / entry.entry_id
+        database = app.open_ledger(folder)
+        deal = replace(a_deal(), cumulate_amount_wh=40.0)
+        database.record_deal("E001", deal, None)
+        database.record_deal("E002", replace(deal, cumulate_amount_wh=42.0), None)
+        database.close()
+        await hass.config_entries.async_remove(entry.entry_id)
+        await hass.async_block_till_done()
+        assert not folder.exists()
+        (kept,) = (tmp_path / "apis/archive").iterdir()
+        assert kept.name.endswith("-street.json")
+        assert [(record["deal_id"], record["exchanged_wh"]) for record in json.loads(kept.read_text())] == [("d1", 42.0)]
+        # One that has never shared leaves nothing at all.
+        entry = await new_node(hass)
+        await hass.config_entries.async_remove(entry.entry_id)
+        assert len(list((tmp_path / "apis/archive").iterdir())) == 1
+
+
+async def test_a_ledger_that_cannot_be_read_is_kept_as_it_is(
+    hass: HomeAssistant, community: FakeCommunity, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with patch.object(hass.config, "config_dir", str(tmp_path)), patch("apis_core.app.stored_deals", side_effect=LedgerError("torn")):
+        entry = await new_node(hass)
+        folder = tmp_path / "apis" / entry.entry_id
+        folder.mkdir(parents=True)
+        (folder / "apis.sqlite").write_text("half a page")
+        await hass.config_entries.async_remove(entry.entry_id)
+        await hass.async_block_till_done()
+        (kept,) = (tmp_path / "apis/archive").iterdir()
+        assert (kept / "apis.sqlite").read_text() == "half a page"
+    assert "cannot be read, and is kept as it is: torn" in caplog.text
