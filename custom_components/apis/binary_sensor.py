@@ -27,6 +27,13 @@ class UnitBinarySensor(BinarySensorEntityDescription):
     always: bool = False
 
 
+def _is_below_target(unit: UnitView) -> bool | None:
+    """Whether the battery holds less than the unit's scenario asks for; unknown where that cannot be said in a figure."""
+    if unit.state_of_charge_pct is None or unit.request_below_pct is None:
+        return None
+    return unit.state_of_charge_pct < unit.request_below_pct
+
+
 BINARY_SENSORS = (
     UnitBinarySensor(
         key="sharing",
@@ -34,6 +41,7 @@ BINARY_SENSORS = (
         device_class=BinarySensorDeviceClass.RUNNING,
         is_on=lambda unit: unit.converter_mode not in (None, "WAIT"),
     ),
+    UnitBinarySensor(key="below_target", translation_key="below_target", is_on=_is_below_target, part=Part.BATTERY),
     UnitBinarySensor(
         key="exchange_permitted",
         translation_key="exchange_permitted",

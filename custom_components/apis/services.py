@@ -134,7 +134,8 @@ def async_setup_services(hass: HomeAssistant) -> None:
     async_register_admin_service(hass, DOMAIN, "export_ledger", _export_ledger, schema=EXPORT_LEDGER, supports_response=maybe)
 
 
-def _unit_of(hass: HomeAssistant, device_id: str) -> tuple[ApisData, str]:
+@callback
+def async_unit_of(hass: HomeAssistant, device_id: str) -> tuple[ApisData, str]:
     """The community and the unit that a device stands for."""
     device, entry = async_get_device_and_config_entry(hass, DOMAIN, device_id)
     unit_id = unit_of_device(entry, device)
@@ -167,13 +168,13 @@ def _span(call: ServiceCall) -> tuple[datetime | None, datetime | None]:
 
 
 async def _get_scenario(call: ServiceCall) -> ServiceResponse:
-    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     scenario: Scenario = await async_do(data.community.scenario(unit_id))
     return {"unit": unit_id, "scenario": scenario.to_json()}
 
 
 async def _set_scenario(call: ServiceCall) -> None:
-    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     scenario = _scenario(call)
     assert scenario is not None
     await async_do(data.community.set_scenario(unit_id, scenario, await async_who(call.hass, call.context)))
@@ -181,14 +182,14 @@ async def _set_scenario(call: ServiceCall) -> None:
 
 
 async def _preview_scenario(call: ServiceCall) -> ServiceResponse:
-    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     found: dict[str, Any] = await async_do(data.community.preview_scenario(unit_id, _scenario(call)))
     return {"unit": unit_id, **found}
 
 
 async def _create_deal(call: ServiceCall) -> ServiceResponse:
-    data, giver = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
-    other, taker = _unit_of(call.hass, call.data[ATTR_PARTNER])
+    data, giver = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    other, taker = async_unit_of(call.hass, call.data[ATTR_PARTNER])
     if other is not data:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="two_communities")
     deal = await async_do(
@@ -212,7 +213,7 @@ async def _stop_deal(call: ServiceCall) -> None:
 
 async def _get_deals(call: ServiceCall) -> ServiceResponse:
     if (device_id := call.data.get(ATTR_DEVICE_ID)) is not None:
-        data, unit_id = _unit_of(call.hass, device_id)
+        data, unit_id = async_unit_of(call.hass, device_id)
     else:
         data, unit_id = _data_of(call), None
     found: tuple[Deal, ...] = await async_do(data.community.deals(*_span(call), unit_id))
@@ -226,14 +227,14 @@ def _is(state: str, wanted: str) -> bool:
 
 
 async def _get_statement(call: ServiceCall) -> ServiceResponse:
-    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     lines: tuple[dict[str, Any], ...] = await async_do(data.community.statement(unit_id, *_span(call)))
     return {"unit": unit_id, "lines": list(lines)}
 
 
 async def _set_mode(call: ServiceCall) -> None:
     wanted, device_id = call.data[ATTR_MODE], call.data.get(ATTR_DEVICE_ID)
-    data, unit_id = (_data_of(call), None) if device_id is None else _unit_of(call.hass, device_id)
+    data, unit_id = (_data_of(call), None) if device_id is None else async_unit_of(call.hass, device_id)
     if wanted == FOLLOW and unit_id is None:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="nobody_to_follow")
     resumes = unit_id is None and data.coordinator.data.alert is not None and wanted != OperationMode.STOP
@@ -245,7 +246,7 @@ async def _set_mode(call: ServiceCall) -> None:
 
 
 async def _control_converter(call: ServiceCall) -> None:
-    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     kind = CONVERTER_MODES[call.data[ATTR_MODE]]
     current_a, voltage_v = call.data.get(ATTR_CURRENT_A), call.data.get(ATTR_VOLTAGE_V)
     if kind in (CommandKind.CHARGE, CommandKind.DISCHARGE) and current_a is None:
@@ -268,7 +269,7 @@ def _seconds(call: ServiceCall) -> float | None:
 
 
 async def _update_rule(call: ServiceCall) -> None:
-    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     wanted = call.data
     change = RuleChange(
         wanted[ATTR_BAND],
@@ -284,7 +285,7 @@ async def _update_rule(call: ServiceCall) -> None:
 
 
 async def _inject_fault(call: ServiceCall) -> None:
-    data, unit_id = _unit_of(call.hass, call.data[ATTR_DEVICE_ID])
+    data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     fault, who = FAULTS[call.data[ATTR_FAULT]], await async_who(call.hass, call.context)
     await async_do(data.community.inject_fault(unit_id, fault, _seconds(call), who))
 
