@@ -24,7 +24,7 @@ from apis_core.model.errors import CommandRefusedError, DriverError
 from apis_core.ports import GuardOrders, GuardRole
 from tests.test_processes import APIS, ENVIRONMENT, ROOT, a_port, apis, emulator, folders
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 # More of them in the long runs of the night.
 KILLS = int(os.environ.get("APIS_GUARD_KILLS", "8"))
 

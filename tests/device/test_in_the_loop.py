@@ -37,7 +37,7 @@ from tests.builders import a_hardware, a_policy, scenario_json
 from tests.model.test_files import CONFIG, change, write
 from tests.test_processes import APIS, ENVIRONMENT, ROOT, a_port
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 # More of them in the long runs of the night.
 UNPLUGS = int(os.environ.get("APIS_UNPLUGS", "10"))
 

@@ -18,7 +18,7 @@ from tests.power.disk import Disk
 from tests.test_guard import _counted_wh, _deals, a_node, in_wait
 from tests.test_processes import ENVIRONMENT, ROOT, a_port, apis, emulator, folders
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 WRITER = Path(__file__).with_name("writer.py")
 
