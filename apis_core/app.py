@@ -31,7 +31,7 @@ from .model.deal import Deal
 from .model.errors import ApisError, ClusterError, ConfigError, DriverError, MessageError, Problem
 from .model.files import read_file
 from .model.hardware import Hardware
-from .model.installation import EMULATED, Address, UnitFiles, load_unit
+from .model.installation import EMULATED, Address
 from .model.limits import check_limits
 from .model.policy import Policy
 from .model.scenario import Scenario
@@ -40,10 +40,9 @@ from .model.unit_plan import UnitPlan
 from .node import Node
 from .ports import Capabilities, Clock, DeviceRequest
 from .presets import community_hardware, community_scenario, hardware, policy_for
-from .rules.charter import with_members
 from .server.client import RemoteCommunity
+from .setups import load_setups, planned, planned_setups, unit_folders
 from .unit.board import CHARTER, DEAL, LEASE
-from .unit.settings import Settings
 from .workshop import UnitSetup, Workshop, came_with, open_device
 
 if TYPE_CHECKING:
@@ -56,105 +55,6 @@ _LOGGER = logging.getLogger(__name__)
 FOLLOW_PERIOD_S, RETRY_S = 10.0, 30.0
 DATABASE_NAME = "apis.sqlite"
 STORE_NAME = "cluster.sqlite"
-
-
-CONFIG_NAME = "config.json"
-
-
-def load_setups(paths: Sequence[Path]) -> tuple[UnitSetup, ...]:
-    """The units of existing installations, one per configuration file or folder.
-
-    Raises:
-        ConfigError: with every problem of every file, or if the units do not belong together.
-
-    """
-    problems: list[Problem] = []
-    units: list[UnitFiles] = []
-    for path in paths:
-        try:
-            units.append(load_unit(path))
-        except ConfigError as error:
-            problems += error.problems
-    for path, unit in zip(paths, units, strict=False) if not problems else ():
-        problems += _misfits(str(path), unit, units)
-    if problems:
-        raise ConfigError(tuple(problems))
-    return tuple(_setup(unit) for unit in units)
-
-
-def unit_folders(folder: Path) -> tuple[Path, ...]:
-    """The units of an installation: the folder itself if it is one unit's, else each folder in it that is one.
-
-    Raises:
-        ConfigError: if there is none.
-
-    """
-    if (folder / CONFIG_NAME).is_file():
-        return (folder,)
-    found = tuple(sorted(path.parent for path in folder.glob(f"*/{CONFIG_NAME}")))
-    if not found:
-        raise ConfigError((Problem(str(folder), "no unit", f"a folder with {CONFIG_NAME}, or with folders that have one"),))
-    return found
-
-
-def _misfits(where: str, unit: UnitFiles, units: list[UnitFiles]) -> list[Problem]:
-    installation, first = unit.installation, units[0]
-    problems = []
-    if sum(other.installation.unit_id == installation.unit_id for other in units) > 1:
-        problems.append(Problem(f"{where}: unitId", f"{installation.unit_id} twice", "a different id for each unit"))
-    if unit.policy != first.policy:
-        problems.append(
-            Problem(f"{where}: policyFile", "another policy", f"the policy of {first.installation.unit_id}: all units share one")
-        )
-    return problems
-
-
-def _setup(unit: UnitFiles) -> UnitSetup:
-    installation = unit.installation
-    settings = Settings(
-        unit_id=installation.unit_id,
-        policy=unit.policy,
-        hardware=unit.hardware,
-        scenario=unit.scenario,
-        zone=installation.zone,
-        community_id=installation.community_id,
-        cluster_id=installation.cluster_id,
-        unit_name=installation.unit_name,
-        serial_number=installation.serial_number,
-    )
-    state_file = None
-    if installation.state_file_format is not None:
-        text = installation.state_file_format.replace("{tmpdir}", tempfile.gettempdir())
-        state_file = Path(text.replace("%s", "operationMode"))
-    return UnitSetup(
-        settings,
-        {"emulator": installation.emulator, "dcdc_controller": installation.dcdc_controller, "emu_driver": installation.emu_driver},
-        installation.system_type,
-        installation.driver_options,
-        installation.deal_log_dir_format,
-        state_file,
-        unit,
-    )
-
-
-def planned_setups(plans: Sequence[UnitPlan], policy: Policy, zone: tzinfo, community_id: str) -> tuple[UnitSetup, ...]:
-    """Units that somebody keeps as data; they are the members of their community.
-
-    Raises:
-        ConfigError: with every unit whose limits do not go with the policy.
-
-    """
-    policy = with_members(policy, [plan.unit_id for plan in plans])
-    problems = [problem for plan in plans for problem in check_limits(plan.hardware, policy, plan.unit_id)]
-    if problems:
-        raise ConfigError(tuple(problems))
-    return tuple(_planned(plan, policy, zone, community_id) for plan in plans)
-
-
-def _planned(plan: UnitPlan, policy: Policy, zone: tzinfo, community_id: str) -> UnitSetup:
-    name = plan.name or plan.unit_id
-    settings = Settings(plan.unit_id, policy, plan.hardware, plan.scenario, zone, community_id, community_id, name, plan.serial_number)
-    return UnitSetup(settings, plan.addresses, plan.system_type, plan.driver_options)
 
 
 def lock_cluster(setup: UnitSetup, data_dir: Path) -> IO[str]:
@@ -307,7 +207,7 @@ def _maker(workshop: Workshop, community: LocalCommunity, like: UnitSetup) -> Ma
 
     async def prepare(plan: UnitPlan) -> Callable[[], Awaitable[Node]]:
         policy = await community.policy()
-        setup = _planned(plan, policy, like.settings.zone, like.settings.community_id)
+        setup = planned(plan, policy, like.settings.zone, like.settings.community_id)
         device = await workshop.open(setup)
 
         async def make() -> Node:
@@ -528,13 +428,24 @@ async def probe_unit(session: aiohttp.ClientSession, plan: UnitPlan, policy: Pol
     problems = check_limits(plan.hardware, policy, plan.unit_id)
     if problems:
         raise ConfigError(problems)
-    setup = _planned(plan, policy, UTC, "probe")
+    setup = planned(plan, policy, UTC, "probe")
     device = await open_device(session, setup, WallClock())
     try:
         await device.driver.read()
     finally:
         await device.driver.close()
     return device.driver.capabilities
+
+
+def read_installation(folder: Path) -> tuple[Policy, list[UnitPlan]]:
+    """What an installation's files say, as data: the units of a folder, or of the folders in it. It blocks.
+
+    Raises:
+        ConfigError: with every problem of every file.
+
+    """
+    setups = load_setups(unit_folders(folder))
+    return setups[0].settings.policy, [UnitPlan.of_files(setup.files) for setup in setups if setup.files is not None]
 
 
 def sample_policy() -> Policy:
@@ -590,14 +501,3 @@ async def open_trial_community(data_dir: Path, zone: tzinfo, units: int) -> Asyn
 
     async with open_trial(data_dir, zone, units) as community:
         yield community
-
-
-def demo_setups(units: int, port: int, policy: Policy, hardware: Hardware, scenario: Scenario) -> tuple[UnitSetup, ...]:
-    """Units of an emulated line that need no files."""
-    return tuple(
-        UnitSetup(
-            Settings(unit_id, policy, hardware, scenario, UTC, "demo", "demo", unit_id),
-            {"emulator": Address("127.0.0.1", port)},
-        )
-        for unit_id in (f"E{i + 1:03}" for i in range(units))
-    )

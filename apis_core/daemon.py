@@ -19,6 +19,7 @@ from .model.errors import ApisError, ConfigError, Problem
 from .model.keys import Notice
 from .server.endpoint import serve
 from .server.pairing import FILE_NAME, Pairing
+from .setups import load_setups
 from .web import identity, port_of
 from .workshop import UnitSetup
 
@@ -77,7 +78,7 @@ def main() -> None:
     level = logging.DEBUG if options.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)-8s %(message)s", datefmt="%H:%M:%S")
     try:
-        setups = composition.load_setups(options.configs)
+        setups = load_setups(options.configs)
         _tell(notice for setup in setups if setup.files is not None for notice in setup.files.notices)
         asyncio.run(run(setups, options.data_dir, options.host, options.port))
     except ConfigError as error:

@@ -17,6 +17,7 @@ from .model.modes import OperationMode
 from .model.policy import Policy
 from .model.scenario import Scenario
 from .presets import hardware, policy_for, scenario
+from .setups import demo_setups
 
 if TYPE_CHECKING:
     from .emulator.world import World
@@ -121,7 +122,7 @@ async def run(options: DemoOptions, show: Show, stop: asyncio.Event) -> dict[str
             load_scale=LOAD_SCALE,
         )
         async with app.open_emulator(emulator) as (world, port):
-            setups = app.demo_setups(
+            setups = demo_setups(
                 options.units, port, options.policy or policy_for(options.units), hardware(), options.scenario or scenario()
             )
             async with app.open_community(setups, folder, guarded=False) as community:

@@ -4,14 +4,13 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 import contextlib
-from dataclasses import replace
 from datetime import datetime
 import logging
-from typing import Any
 
+from .herald import Herald
 from .model.converter import ConverterMode
 from .model.deal import FAULTS, Deal
-from .model.errors import ApisError, CommandRefusedError, ConfigError, ErrorReport
+from .model.errors import ApisError, CommandRefusedError, ConfigError
 from .model.hardware import Hardware
 from .model.limits import check_limits
 from .model.modes import Command, OperationMode
@@ -25,14 +24,11 @@ from .node import Node
 from .ports import Clock, Json
 from .presets import PRESETS, community_scenario
 from .rules import by_hand, demand, edges, preview, scenario_rule, statement
-from .rules.lifecycle import DealState, state as state_of
 from .rules.slots import promised_wh
-from .rules.statement import Totals, of_deal
-from .unit.board import ISOLATED, LEASE, Board
+from .rules.statement import Totals
+from .unit.board import ISOLATED, Board
 from .unit_view import view_of
 
-EVENTS_KEPT = 1000
-SUBSCRIBER_QUEUE = 1000
 # How long deals may take to end when everything is to stop [wall s]; converters are put to wait after it all the same.
 STOP_S = 20.0
 _LOGGER = logging.getLogger(__name__)
@@ -47,8 +43,7 @@ class LocalCommunity:
         """Not started yet; at least one node."""
         self.nodes = {node.unit_id: node for node in nodes}
         self.clock = clock
-        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self.grid_master_changes = 0
+        self._herald = Herald(clock)
         self.dead: set[str] = set()
         # Units of this process whose devices have not answered yet.
         self.absent: set[str] = set()
@@ -61,21 +56,21 @@ class LocalCommunity:
         self.guard = ""
         self.reloaded = asyncio.Event()
         self._board = Board(nodes[0].cluster.store, lambda: nodes[0].settings.policy.operation_mode)
-        self._subscribers: list[asyncio.Queue[Event]] = []
         self._observers: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._states: dict[str, DealState] = {}
-        self._ended_totals: dict[str, Totals] = {}
-        self._counted: set[str] = set()
-        self._quarters: dict[str, int] = {}
-        self._last_errors: dict[str, str] = {}
-        self._mode = ""
-        self._grid_master: str | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        # Grows over restarts too, so that whoever has seen an event can ask for what came after it.
-        self._sequence = int(clock.now().timestamp() * 1000)
         for node in nodes:
             self._listen_to(node)
+
+    @property
+    def events(self) -> deque[Event]:
+        """What has happened, as far as it is kept."""
+        return self._herald.events
+
+    @property
+    def grid_master_changes(self) -> int:
+        """How often another unit has taken the role."""
+        return self._herald.grid_master_changes
 
     @property
     def board(self) -> Board:
@@ -91,7 +86,7 @@ class LocalCommunity:
         """
         for deal in await self.deals():
             if deal.is_ended:
-                self._count(deal)
+                self._herald.count(deal)
         self._tasks = [asyncio.create_task(self._board.run()), asyncio.create_task(self._observe())]
         try:
             results = await asyncio.gather(*(node.start() for node in self.nodes.values()), return_exceptions=True)
@@ -102,7 +97,7 @@ class LocalCommunity:
             for node, failure in failures.items():
                 self.dead.add(node.unit_id)
                 self.absent.add(node.unit_id)
-                self._last_errors[node.unit_id] = str(failure)
+                self._herald.last_errors[node.unit_id] = str(failure)
                 await node.kill()
         except BaseException:
             await self._kill_all()
@@ -125,7 +120,7 @@ class LocalCommunity:
             raise failure
 
     def _listen_to(self, node: Node) -> None:
-        node.errors.listeners.append(self._on_error)
+        node.errors.listeners.append(self._herald.on_error)
         node.on_fatal = lambda reason: self._close_unit(node, reason)
 
     def _close_unit(self, node: Node, reason: str) -> None:
@@ -136,7 +131,7 @@ class LocalCommunity:
                 await node.stop(reason)
             finally:
                 self.dead.add(node.unit_id)
-            self._tell(Event("notice", self.clock.now(), f"{node.unit_id} was closed: {reason}", node.unit_id))
+            self._herald.tell(Event("notice", self.clock.now(), f"{node.unit_id} was closed: {reason}", node.unit_id))
 
         task = asyncio.create_task(close(), name=f"close {node.unit_id}")
         self._closing.add(task)
@@ -153,7 +148,7 @@ class LocalCommunity:
         """End one unit as if its process had been killed."""
         self.dead.add(unit_id)
         await self.nodes[unit_id].kill()
-        self._tell(Event("notice", self.clock.now(), f"{unit_id} was killed", unit_id))
+        self._herald.tell(Event("notice", self.clock.now(), f"{unit_id} was killed", unit_id))
 
     async def start_unit(self, node: Node) -> None:
         """Take a unit that was ended in again, as a new process of it would come back.
@@ -171,7 +166,7 @@ class LocalCommunity:
             raise
         self.dead.discard(node.unit_id)
         self.absent.discard(node.unit_id)
-        self._tell(Event("notice", self.clock.now(), f"{node.unit_id} is here", node.unit_id))
+        self._herald.tell(Event("notice", self.clock.now(), f"{node.unit_id} is here", node.unit_id))
 
     def observe(self, observer: Callable[[], None]) -> None:
         """Call after every change of the store."""
@@ -201,16 +196,9 @@ class LocalCommunity:
 
     async def subscribe(self, after: int | None = None) -> AsyncIterator[Event]:
         """See Community."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(SUBSCRIBER_QUEUE)
-        missed = [event for event in self.events if after is not None and event.sequence > after]
-        self._subscribers.append(queue)
-        try:
-            for event in missed:
+        async with contextlib.aclosing(self._herald.subscribe(after)) as events:
+            async for event in events:
                 yield event
-            while True:
-                yield await queue.get()
-        finally:
-            self._subscribers.remove(queue)
 
     async def deals(self, start: datetime | None = None, end: datetime | None = None, unit_id: str | None = None) -> tuple[Deal, ...]:
         """See Community."""
@@ -313,7 +301,9 @@ class LocalCommunity:
     async def inject_fault(self, unit_id: str, fault: Json, duration_s: float | None, who: str) -> None:
         """See Community."""
         await self._node(unit_id).inject_fault(fault, duration_s)
-        self._tell(Event("notice", self.clock.now(), f"{who} made {unit_id} {'fail' if fault else 'well'} on purpose", unit_id, fault))
+        self._herald.tell(
+            Event("notice", self.clock.now(), f"{who} made {unit_id} {'fail' if fault else 'well'} on purpose", unit_id, fault)
+        )
 
     async def declare_isolated(self, unit_id: str, who: str) -> None:
         """See Community."""
@@ -473,7 +463,7 @@ class LocalCommunity:
         self.dead.discard(unit_id)
         self.absent.discard(unit_id)
         del self.nodes[unit_id]
-        self._tell(Event("notice", self.clock.now(), f"{unit_id} has gone: {reason}", unit_id))
+        self._herald.tell(Event("notice", self.clock.now(), f"{unit_id} has gone: {reason}", unit_id))
 
     async def policy(self) -> Policy:
         """See Community."""
@@ -505,7 +495,7 @@ class LocalCommunity:
 
     def _view(self, node: Node) -> UnitView:
         own = [deal for deal in self._board.own_deals(node.unit_id) if not deal.is_ended]
-        ended, error = self._ended_totals.get(node.unit_id, Totals()), self._last_errors.get(node.unit_id, "")
+        ended, error = self._herald.totals.get(node.unit_id, Totals()), self._herald.last_errors.get(node.unit_id, "")
         return view_of(node, own, ended, alive=node.unit_id not in self.dead, last_error=error, now=self.clock.now())
 
     async def _observe(self) -> None:
@@ -514,62 +504,9 @@ class LocalCommunity:
         while True:
             await changed.wait()
             changed.clear()
-            self._look()
+            self._herald.look(self._board)
             for observer in self._observers:
                 observer()
-
-    def _look(self) -> None:
-        now = self.clock.now()
-        for deal in self._board.deals():
-            state = state_of(deal)
-            if deal.is_ended:
-                self._count(deal)
-            self._tell_progress(deal, state, now)
-            if self._states.get(deal.deal_id) is not state:
-                self._states[deal.deal_id] = state
-                self._tell(Event("deal", now, _deal_line(deal, state), deal.request_unit_id, {"state": state, "deal": deal.to_json()}))
-        if self._board.mode != self._mode:
-            self._mode = str(self._board.mode)
-            self._tell(Event("mode", now, f"mode {self._mode}"))
-        master = (self._board.value(LEASE) or {}).get("holder") or None
-        if master is not None and master != self._grid_master:
-            self.grid_master_changes += self._grid_master is not None
-            self._grid_master = master
-            self._tell(Event("grid_master", now, f"{master} is Grid Master", master))
-
-    def _tell_progress(self, deal: Deal, state: DealState, now: datetime) -> None:
-        """Each quarter of a deal, once."""
-        if state is DealState.ENDED:
-            self._quarters.pop(deal.deal_id, None)
-            return
-        quarter = min(3, int(4 * deal.cumulate_amount_wh / deal.amount_wh))
-        before = self._quarters.setdefault(deal.deal_id, quarter)
-        if quarter > before:
-            self._quarters[deal.deal_id] = quarter
-            text = f"{deal.discharge_unit_id} → {deal.charge_unit_id} {deal.amount_wh} Wh: {25 * quarter} %"
-            data = {"percent": 25 * quarter, "deal": deal.to_json()}
-            self._tell(Event("progress", now, text, deal.request_unit_id, data))
-
-    def _count(self, deal: Deal) -> None:
-        """Add an ended deal to its units' totals, once."""
-        if deal.deal_id in self._counted:
-            return
-        self._counted.add(deal.deal_id)
-        for unit_id in deal.unit_ids:
-            self._ended_totals[unit_id] = self._ended_totals.get(unit_id, Totals()) + of_deal(unit_id, deal)
-
-    def _on_error(self, report: ErrorReport) -> None:
-        self._last_errors[report.unit_id] = report.message
-        self._tell(Event("error", self.clock.now(), str(report), report.unit_id, report.to_json()))
-
-    def _tell(self, event: Event) -> None:
-        self._sequence += 1
-        event = replace(event, sequence=self._sequence)
-        self.events.append(event)
-        for queue in self._subscribers:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
 
     async def _kill_all(self) -> None:
         await asyncio.gather(*(node.kill() for node in self._living()), return_exceptions=True)
@@ -592,12 +529,3 @@ def later(first: Deal | None, second: Deal) -> Deal:
         return deal.is_ended, deal.cumulate_amount_wh, sum(energy.sequence for energy in deal.energy.values())
 
     return second if key(second) >= key(first) else first
-
-
-def _deal_line(deal: Deal, state: DealState) -> str:
-    text = f"{deal.discharge_unit_id} → {deal.charge_unit_id} {deal.amount_wh} Wh: {state}"
-    if state is DealState.ENDED:
-        text += f" with {deal.cumulate_amount_wh:.1f} Wh"
-        reason: Any = deal.scram_reason or deal.abort_reason
-        text += f" ({reason})" if reason else ""
-    return text

@@ -26,6 +26,7 @@ from apis_core.model.unit_plan import UnitPlan
 from apis_core.presets import PRESETS, hardware, policy_for, scenario
 from apis_core.server.client import RemoteCommunity
 from apis_core.server.endpoint import serve
+from apis_core.setups import planned_setups
 
 ME = "test"
 
@@ -67,7 +68,7 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         policy = replace(policy_for(3), operation_mode=OperationMode.HETERONOMOUS)
         address = Address("127.0.0.1", port)
         plans = [UnitPlan(f"E00{i}", "dcdc_emulator", hardware(), scenario(), address, address) for i in (1, 2, 3)]
-        setups = app.planned_setups(plans, policy, UTC, "test")
+        setups = planned_setups(plans, policy, UTC, "test")
         async with app.open_community(setups, tmp_path, guarded=False) as local:
             if request.param == "local":
                 yield House(local, local, world, port)

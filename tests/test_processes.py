@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 import sqlalchemy as sa
 
-from apis_core import app
+from apis_core import app, setups as setups_of
 from apis_core.emulator.settings import Settings as EmulatorSettings
 from apis_core.ledger import schema
 from apis_core.ledger.database import sqlite_url
@@ -192,7 +192,7 @@ def test_an_installation_runs_and_is_steered_from_the_command_line(tmp_path: Pat
 
 def test_a_changed_scenario_file_is_taken_over_and_a_bad_one_is_not(tmp_path: Path) -> None:
     async def story(port: int) -> None:
-        setups = app.load_setups(folders(tmp_path, port, ("E001",)))
+        setups = setups_of.load_setups(folders(tmp_path, port, ("E001",)))
         object.__setattr__(setups[0].settings.scenario, "refreshing_period_s", 0.1)
         async with app.open_community(setups, tmp_path / "data", guarded=False) as community:
             node = community.nodes["E001"]
@@ -216,7 +216,7 @@ async def community(tmp_path: Path) -> AsyncIterator[tuple[LocalCommunity, str]]
 
     options = EmulatorSettings(units=2, port=0, acceleration=60)
     async with app.open_emulator(options) as (_, port):
-        setups = app.demo_setups(2, port, policy_for(2), hardware(), scenario())
+        setups = setups_of.demo_setups(2, port, policy_for(2), hardware(), scenario())
         async with app.open_community(setups, tmp_path, guarded=False) as community:
             runner = await serve(community, "127.0.0.1", 0)
             yield community, f"http://127.0.0.1:{runner.addresses[0][1]}"

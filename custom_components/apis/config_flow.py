@@ -79,12 +79,6 @@ PAIR_SCHEMA = probatio.Schema({probatio.Required(CONF_CODE): TextSelector()})
 NOT_PAIRED = {"base": "not_paired"}
 
 
-def _read_installation(folder: str) -> tuple[Policy, list[UnitPlan]]:
-    """What an installation's files say. Raises ConfigError with every problem."""
-    setups = app.load_setups(app.unit_folders(Path(folder)))
-    return setups[0].settings.policy, [UnitPlan.of_files(setup.files) for setup in setups if setup.files is not None]
-
-
 class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
     """One entry is one community."""
 
@@ -205,7 +199,8 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
             if not user_input.get(CONF_FOLDER):
                 return await self.async_step_unit()
             try:
-                policy, plans = await self.hass.async_add_executor_job(_read_installation, self.hass.config.path(user_input[CONF_FOLDER]))
+                folder = Path(self.hass.config.path(user_input[CONF_FOLDER]))
+                policy, plans = await self.hass.async_add_executor_job(app.read_installation, folder)
             except ConfigError as error:
                 errors, problems = {"base": "bad_files"}, sentences(error)
             else:
