@@ -22,6 +22,7 @@ from apis_core.model.errors import ApisError, ConfigError
 from apis_core.model.policy import Policy
 from apis_core.model.unit_plan import UnitPlan
 
+from . import statistics
 from .const import CONF_KIND, CONF_POLICY, CONF_UNITS, DOMAIN, END_WITHIN_S, KIND_DAEMON, KIND_NODE, KIND_TRIAL, LOGGER, UNIT
 from .coordinator import ApisConfigEntry, ApisCoordinator, ApisData
 from .entity import async_register_devices, unit_of_device
@@ -65,6 +66,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> None
         raise
     async_watch(hass, entry)
     async_follow_subentries(hass, entry)
+    statistics.async_keep(hass, entry)
     entry.async_create_background_task(hass, coordinator.async_follow(), f"{DOMAIN} {entry.title}")
 
     async def async_stop(_event: Event) -> None:
@@ -106,6 +108,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> Non
 
 async def async_remove_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
     """Remove what the units that ran here have left behind, but for what they exchanged."""
+    await statistics.async_forget(hass, entry)
     folder = data_dir(hass, entry)
     if entry.data[CONF_KIND] == KIND_NODE:
         name = f"{dt_util.now():%Y-%m-%d-%H%M%S}-{slugify(entry.title)}.json"

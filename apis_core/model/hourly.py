@@ -1,0 +1,52 @@
+"""Deals by the hour: what went into and out of a unit's battery and its line, each deal spread evenly over the time it ran."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from .deal import Deal, Side
+
+HOUR = timedelta(hours=1)
+BATTERY_IN, BATTERY_OUT, LINE_IN, LINE_OUT = "battery_in", "battery_out", "line_in", "line_out"
+KINDS = (BATTERY_IN, BATTERY_OUT, LINE_IN, LINE_OUT)
+type Hours = dict[datetime, float]
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The beginning of its hour, in UTC."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def settled_until(deals: Sequence[Deal], now: datetime) -> datetime:
+    """Up to which hour nothing changes any more: the present one, or that in which the oldest deal began that still runs."""
+    running = [deal.start_time for deal in deals if deal.start_time is not None and not deal.is_ended]
+    return min([hour_of(now), *(hour_of(start) for start in running)])
+
+
+def by_hour(unit_id: str, deals: Sequence[Deal]) -> dict[str, Hours]:
+    """A unit's energy by kind and hour [Wh], of deals that have ended."""
+    found: dict[str, Hours] = {kind: {} for kind in KINDS}
+    for deal in deals:
+        side = deal.side_of(unit_id)
+        if side is None or not deal.is_ended or deal.start_time is None:
+            continue
+        energy = deal.side_energy(unit_id)
+        battery, line = (BATTERY_IN, LINE_IN) if side is Side.CHARGE else (BATTERY_OUT, LINE_OUT)
+        end = deal.stop_time or deal.deactivate_time or deal.scram_time or deal.start_time
+        for hour, share in _shares(deal.start_time, end):
+            for kind, wh in ((battery, energy.battery_wh), (line, energy.grid_wh)):
+                found[kind][hour] = found[kind].get(hour, 0.0) + share * wh
+    return found
+
+
+def _shares(start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
+    """The hours that a span touches, and its part in each; they add up to one."""
+    whole_s = (end - start).total_seconds()
+    hour = hour_of(start)
+    if whole_s <= 0:
+        yield hour, 1.0
+        return
+    while hour < end:
+        part_s = (min(end, hour + HOUR) - max(start, hour)).total_seconds()
+        if part_s > 0:
+            yield hour, part_s / whole_s
+        hour += HOUR
