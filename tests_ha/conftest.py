@@ -96,6 +96,7 @@ class FakeCommunity:
         self.stop_failures: dict[str, str] = {}
         self.probe_error: Exception | None = None
         self.past: tuple[Deal, ...] = ()
+        self.lines: tuple[dict[str, Any], ...] = ({"month": "2026-11", "partner": "E002", "deals": 3},)
         self.subscribed_after: list[int | None] = []
         self.agreed = policy_for(2)
 
@@ -170,7 +171,7 @@ class FakeCommunity:
 
     async def statement(self, unit_id: str, start: Any = None, end: Any = None) -> tuple[dict[str, Any], ...]:
         self._note("statement", unit_id, start, end)
-        return ({"month": "2026-11", "partner": "E002", "deals": 3},)
+        return self.lines
 
     async def create_deal(self, giver: str, taker: str, amount_wh: int, **wish: Any) -> Deal:
         self._note("create_deal", giver, taker, amount_wh, wish)

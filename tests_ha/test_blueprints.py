@@ -129,3 +129,66 @@ async def test_a_soft_stop_comes_once_and_goes_once(
     assert [each[1:3] for each in community.asked[asked:]] == [(None, "E001")]
     assert await at(15 * 60) == "off"
     await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
+
+
+async def test_cheap_hours_raise_the_level_and_dear_ones_lower_it(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    hass.states.async_set("sensor.price", "0.30")
+    await automate(
+        hass, "cheap_hours", price="sensor.price", cheap_below=0.2, ask_below="number.house_1_ask_below", cheap_level=60, normal_level=35
+    )
+
+    async def costs(price: str) -> list[float | None]:
+        hass.states.async_set("sensor.price", price)
+        await hass.async_block_till_done()
+        return [asked[2] for asked in community.asked if asked[0] == "move_edges"]
+
+    assert await costs("0.15") == [60.0]
+    assert await costs("0.10") == [60.0]
+    assert await costs("0.25") == [60.0, 35.0]
+    assert await costs("unavailable") == [60.0, 35.0]
+
+
+async def test_a_battery_that_is_too_warm_finishes_its_deals_and_comes_back_once_it_is_well(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity, freezer: FrozenDateTimeFactory
+) -> None:
+    hass.states.async_set("sensor.temperature", "25")
+    switch = "switch.house_1_take_part_in_sharing"
+    await automate(hass, "protect_battery", figure="sensor.temperature", lowest=0, highest=40, take_part=switch, good_for={"minutes": 15})
+
+    async def shows(temperature: str, minutes: float) -> str:
+        hass.states.async_set("sensor.temperature", temperature)
+        await hass.async_block_till_done()
+        freezer.tick(timedelta(minutes=minutes))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await hass.async_block_till_done()
+        return str(hass.states.get(switch).state)
+
+    assert await shows("41", 1) == "off"
+    assert await shows("39", 10) == "off"
+    assert await shows("42", 10) == "off"
+    assert await shows("38", 16) == "on"
+    assert await shows("-3", 1) == "off"
+    modes = [asked[1] for asked in community.asked if asked[0] == "set_mode"]
+    assert modes == [OperationMode.HETERONOMOUS, OperationMode.HETERONOMOUS, None, OperationMode.HETERONOMOUS]
+
+
+async def test_a_statement_comes_on_the_first_of_the_month_only(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity, freezer: FrozenDateTimeFactory
+) -> None:
+    await hass.config.async_set_time_zone("UTC")
+    freezer.move_to("2026-11-30 07:59:00+00:00")
+    line = {"partner": "E002", "deals": 3, "shared_wh": 1250.0, "received_wh": 400.0, "points_earned": 12500.0, "points_paid": 4800.0}
+    community.lines = ({"month": "2026-10", **line}, {"month": "2026-11", **line})
+    sent = async_mock_service(hass, "notify", "phone")
+    await automate(hass, "monthly_statement", unit=unit(hass, loaded), notify="notify.phone", at="08:00:00")
+    for day in ("2026-11-30 08:00:01+00:00", "2026-12-01 08:00:01+00:00", "2026-12-02 08:00:01+00:00"):
+        freezer.move_to(day)
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await hass.async_block_till_done()
+    await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
+    (message,) = sent
+    assert message.data["title"] == "House 1, 2026-11"
+    text = " ".join(message.data["message"].split())
+    assert text == "E002: gave 1.25 kWh for 12500 points, received 0.4 kWh for 4800 points."
