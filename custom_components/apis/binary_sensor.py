@@ -15,7 +15,7 @@ from .coordinator import OLD_S, ApisConfigEntry
 from .entity import ApisUnitEntity, Part, async_add_unit_entities
 
 PARALLEL_UPDATES = 0
-NO_ALARM = "No alarm"
+NO_ALARM, HEAVY_ALARM = "No alarm", "Heavy alarm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,11 @@ class UnitBinarySensor(BinarySensorEntityDescription):
     is_on: Callable[[UnitView], bool | None]
     part: Part = Part.UNIT
     always: bool = False
+
+
+def _answers(unit: UnitView) -> bool:
+    """Whether the unit is there and its device was read a moment ago."""
+    return unit.alive and unit.reading_age_s is not None and unit.reading_age_s < OLD_S
 
 
 def _is_below_target(unit: UnitView) -> bool | None:
@@ -58,10 +63,17 @@ BINARY_SENSORS = (
         is_on=lambda unit: None if unit.alarm is None else unit.alarm != NO_ALARM,
     ),
     UnitBinarySensor(
+        key="problem",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        is_on=lambda unit: not _answers(unit) or unit.alarm == HEAVY_ALARM,
+        always=True,
+    ),
+    UnitBinarySensor(
         key="connectivity",
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
         entity_category=EntityCategory.DIAGNOSTIC,
-        is_on=lambda unit: unit.alive and unit.reading_age_s is not None and unit.reading_age_s < OLD_S,
+        is_on=_answers,
         always=True,
     ),
 )

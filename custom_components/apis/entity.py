@@ -55,6 +55,7 @@ def unit_device(hass: HomeAssistant, entry: ApisConfigEntry, unit: UnitView) -> 
         name=unit.name,
         manufacturer=MANUFACTURER,
         model=f"Unit ({unit.driver})" if unit.driver else "Unit",
+        configuration_url=unit.device_url or None,
         serial_number=unit.serial_number if unit.serial_number not in ("", "NA") else None,
         sw_version=entry.runtime_data.coordinator.data.version or None,
         via_device_id=community_id,
