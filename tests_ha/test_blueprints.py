@@ -1,14 +1,18 @@
 """The blueprints, each imported and run."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 import shutil
 from typing import Any
+from unittest.mock import patch
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.automation.config import AUTOMATION_BLUEPRINT_SCHEMA
+from homeassistant.components.blueprint import BLUEPRINT_SCHEMA
 from homeassistant.components.blueprint.models import Blueprint
+from homeassistant.components.template.config import TEMPLATE_BLUEPRINT_SCHEMA
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
@@ -23,7 +27,8 @@ from apis_core.presets import community_scenario
 
 from .conftest import NOW, FakeCommunity, a_deal
 
-FOLDER = Path(__file__).parents[1] / "blueprints/automation/apis"
+BLUEPRINTS = Path(__file__).parents[1] / "blueprints"
+FOLDER = BLUEPRINTS / "automation/apis"
 NORMAL = community_scenario().to_json()
 
 
@@ -48,11 +53,15 @@ def unit(hass: HomeAssistant, entry: MockConfigEntry) -> str:
     return device.id
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+SCHEMAS = {"automation": AUTOMATION_BLUEPRINT_SCHEMA, "script": BLUEPRINT_SCHEMA, "template": TEMPLATE_BLUEPRINT_SCHEMA}
+
+
+@pytest.mark.parametrize("path", sorted(BLUEPRINTS.glob("*/apis/*.yaml")), ids=lambda path: path.stem)
 def test_every_blueprint_is_well_formed_and_says_where_it_comes_from(path: Path) -> None:
-    blueprint = Blueprint(load_yaml_dict(str(path)), expected_domain="automation", path=path.name, schema=AUTOMATION_BLUEPRINT_SCHEMA)
+    domain = path.parts[-3]
+    blueprint = Blueprint(load_yaml_dict(str(path)), expected_domain=domain, path=path.name, schema=SCHEMAS[domain])
     assert blueprint.validate() is None
-    assert blueprint.metadata["source_url"].endswith(f"blueprints/automation/apis/{path.name}")
+    assert blueprint.metadata["source_url"].endswith(f"blueprints/{domain}/apis/{path.name}")
     assert all(each["description"] for each in blueprint.inputs.values())
 
 
@@ -192,3 +201,53 @@ async def test_a_statement_comes_on_the_first_of_the_month_only(
     assert message.data["title"] == "House 1, 2026-11"
     text = " ".join(message.data["message"].split())
     assert text == "E002: gave 1.25 kWh for 12500 points, received 0.4 kWh for 4800 points."
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [("completed", "House 1 → House 2: 5.1 of 5 Wh, completed."), ("aborted", "House 1 → House 2: 5.1 of 5 Wh, aborted (cut).")],
+)
+async def test_a_commissioning_test_tells_how_its_deal_went(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity, ends: str, words: str
+) -> None:
+    shutil.copytree(BLUEPRINTS / "script/apis", Path(hass.config.path("blueprints/script/apis")))
+    told = async_mock_service(hass, "persistent_notification", "create")
+    partner = dr.async_get(hass).async_get_device_by_identifier(("apis", f"{loaded.entry_id}_E002"), loaded.entry_id)
+    assert partner is not None
+    inputs = {"giver": unit(hass, loaded), "taker": partner.id, "amount_wh": 5}
+    script = {"test": {"use_blueprint": {"path": "apis/commissioning.yaml", "input": inputs}}}
+    assert await async_setup_component(hass, "script", {"script": script})
+    made = asyncio.Event()
+    whole = community.create_deal
+
+    async def create_deal(*args: Any, **wish: Any) -> Any:
+        made.set()
+        return await whole(*args, **wish)
+
+    with patch.object(community, "create_deal", create_deal):
+        running = hass.async_create_task(hass.services.async_call("script", "test", blocking=True))
+        async with asyncio.timeout(10):
+            await made.wait()
+        # The script goes on to listen for the end.
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert hass.bus.async_listeners()["apis_deal"]
+    assert community.asked[-1][:4] == ("create_deal", "E001", "E002", 5)
+    done = {"type": ends, "from_name": "House 1", "to_name": "House 2", "exchanged_wh": 5.1, "amount_wh": 5}
+    hass.bus.async_fire("apis_deal", done | ({"reason": "cut"} if ends == "aborted" else {}))
+    async with asyncio.timeout(10):
+        await running
+    (message,) = told
+    assert " ".join(message.data["message"].split()) == words
+
+
+async def test_self_sufficiency_of_any_period(hass: HomeAssistant) -> None:
+    shutil.copytree(BLUEPRINTS / "template/apis", Path(hass.config.path("blueprints/template/apis")))
+    inputs = {"used": "sensor.used", "mains": "sensor.mains"}
+    template = [{"use_blueprint": {"path": "apis/self_sufficiency.yaml", "input": inputs}, "name": "Month"}]
+    assert await async_setup_component(hass, "template", {"template": template})
+    for used, mains, shown in (("0", "0", "unavailable"), ("200", "50", "75.0"), ("200", "260", "0.0"), ("unknown", "50", "unavailable")):
+        hass.states.async_set("sensor.used", used)
+        hass.states.async_set("sensor.mains", mains)
+        await hass.async_block_till_done()
+        assert hass.states.get("sensor.month").state == shown
