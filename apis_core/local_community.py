@@ -428,12 +428,15 @@ class LocalCommunity:
         node = self._node(unit_id)
         if len(self.nodes) == 1:
             raise CommandRefusedError(f"{unit_id} is the last unit here: remove the community instead")
-        if unit_id in self.dead:
-            await self.declare_isolated(unit_id, who)
-        else:
+        # That a converter nobody reaches is off the line is a person's word, never a consequence: without it, `leave` refuses.
+        if unit_id not in self.dead:
             await node.end_own_deals(f"removed by {who}")
         if unit_id in (await self.policy()).member_unit_ids:
-            await self.leave(unit_id, who)
+            try:
+                await self.leave(unit_id, who)
+            except ApisError:
+                node.reopen()
+                raise
         await self._drop(unit_id, f"removed by {who}")
 
     async def checkpoint(self) -> None:

@@ -235,6 +235,10 @@ class Node:
         self._closing = self._closing or f"{self.unit_id}: {reason}"
         await self._stop_own_deals(f"{self.unit_id}: {reason}", within_s)
 
+    def reopen(self) -> None:
+        """It was about to end, and goes on: it makes deals again."""
+        self._closing = ""
+
     async def kill(self) -> None:
         """End at once as a killed process does: no deal is ended, no converter commanded. For trying what then follows."""
         await self._cancel_tasks()

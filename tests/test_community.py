@@ -130,6 +130,17 @@ async def test_a_unit_that_is_taken_out_in_mid_deal_ends_its_own_in_order(house:
     assert modes == {"E001": "WAIT", "E003": "WAIT"}
 
 
+async def test_a_unit_that_nobody_reaches_goes_only_on_the_word_that_its_converter_is_off(house: House) -> None:
+    face, local = house.face, house.local
+    await local.kill_unit("E003")
+    with pytest.raises(CommandRefusedError, match="not acknowledged by E003"):
+        await face.remove_unit("E003", ME)
+    assert (await face.policy()).member_unit_ids == ("E001", "E002", "E003")
+    await face.declare_isolated("E003", ME)
+    await face.remove_unit("E003", ME)
+    assert (await face.policy()).member_unit_ids == ("E001", "E002")
+
+
 async def test_who_has_seen_an_event_gets_what_came_after_it(house: House) -> None:
     face = house.face
     await face.set_mode(OperationMode.AUTONOMOUS, None, ME)
