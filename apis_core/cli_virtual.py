@@ -40,6 +40,9 @@ def simulate(
     deal_wh: Annotated[int, typer.Option(min=1, help="The energy of a deal [Wh].")] = 100,
     without_sharing: Annotated[bool, typer.Option("--without-sharing", help="Every house for itself.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Run the same time without sharing too, and compare.")] = False,
+    from_diagnostics: Annotated[
+        Path | None, typer.Option(help="A community's downloaded diagnostics: its own units, scenarios, policy, charges and season.")
+    ] = None,
     every_tick: Annotated[
         bool, typer.Option("--every-tick", help="Keep every periodic look and message: slow, to check the other.")
     ] = False,
@@ -64,9 +67,17 @@ def simulate(
         every_tick=every_tick,
         sharing=not without_sharing,
     )
-    if options.policy is not None and options.policy.member_unit_ids != options.unit_ids:
+    if from_diagnostics is not None:
+        from .simulation.diagnostics import options_of
+
+        options = options_of(from_diagnostics, options)
+    if options.policy is not None and set(options.policy.member_unit_ids) != set(options.unit_ids):
         raise ConfigError(
-            (Problem(f"{policy}: memberUnitIds", ", ".join(options.policy.member_unit_ids), f"E001 to {options.unit_ids[-1]}"),)
+            (
+                Problem(
+                    f"{policy or from_diagnostics}: memberUnitIds", ", ".join(options.policy.member_unit_ids), ", ".join(options.unit_ids)
+                ),
+            )
         )
     result, without = _played(options, compare=compare and not without_sharing)
     console.print(_picture(result, without))

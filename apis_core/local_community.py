@@ -398,6 +398,7 @@ class LocalCommunity:
         return {
             "snapshot": self.snapshot_now().to_json(),
             "policy": (await self.policy()).to_json(),
+            "zone": str(self._member().settings.zone),
             "units": units,
             "events": [event.to_json() for event in self.events],
         }

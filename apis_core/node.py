@@ -116,7 +116,7 @@ class Node:
             simulated=driver.capabilities.simulated,
         )
         self.user.use(self.mediator)
-        self.health = Health(ledger, clock, self._why_away)
+        self.health = Health(ledger, clock, self._why_away, driver.health)
         self.charter = Charter(settings, cluster, self.board, ledger, clock)
         self.charter.mode_of_converter = lambda: self.controller.converter.mode
         self.charter.on_change = self._obey_policy

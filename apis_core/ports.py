@@ -75,7 +75,7 @@ class Capabilities:
     writes are HTTP requests that it can send too), or `none`. `simulated`: no real current flows, failures may be tried.
     `largest_grid_current_a` and `grid_voltage_range_v`: what the device permits, None where it does not say. `has_droop`
     False or `charge_only` True: it cannot hold the line's voltage; a device that only charges never gives energy.
-    `base_url`: where a guard sends the driver's requests.
+    `base_url`: where a guard sends the driver's requests. `version`: of a driver that says how it is (`Driver.health`).
     """
 
     name: str
@@ -86,6 +86,7 @@ class Capabilities:
     has_droop: bool = True
     charge_only: bool = False
     base_url: str = ""
+    version: str = ""
 
     @property
     def can_hold_voltage(self) -> bool:
@@ -120,6 +121,9 @@ class Driver(Protocol):
 
     async def write(self, request: DeviceRequest) -> Json:
         """Send a request; the parts of `dcdc` the device answers. Raises DriverError."""
+
+    async def health(self) -> Json:
+        """How the driver itself is: `version`, `trouble`, `trips`, `line`; empty where it does not say. Raises DriverError."""
 
     async def spoil(self, fault: Json) -> None:
         """Make something go wrong on purpose; an empty object makes it well. Raises CommandRefusedError where nothing can."""

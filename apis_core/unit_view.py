@@ -8,6 +8,7 @@ from typing import Any
 from .model.converter import Meter, Reading
 from .model.deal import Deal
 from .model.negotiation import Decline
+from .model.scenario import clock_text
 from .model.view import UnitView
 from .node import Node
 from .presets import preset_of
@@ -47,6 +48,9 @@ def view_of(node: Node, own: Sequence[Deal], ended: Totals, *, alive: bool, last
         is_simulated=node.capabilities.simulated,
         availability=node.health.shares(),
         device_url=node.capabilities.base_url,
+        driver_version=node.capabilities.version,
+        driver_health=node.health.driver,
+        scenario_gap=", ".join(f"{clock_text(start)}-{clock_text(end)}" for start, end in scenario.gaps()),
         next_change=demand.next_change(scenario, now, settings.zone),
         preset=preset_of(scenario, capacity_wh),
         request_below_pct=None if found is None else round(100 * found.request_wh / capacity_wh, 2),

@@ -17,6 +17,8 @@ from .model.errors import Problem
 
 # Of the Web APIs here: a number that grows when what was there is not there any more.
 API = "1"
+# A page loads and asks nothing from elsewhere.
+PAGE_HEADERS = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self' ws: wss:"}
 
 
 def is_loopback(host: str | None) -> bool:

@@ -99,6 +99,7 @@ class FakeCommunity:
         self.lines: tuple[dict[str, Any], ...] = ({"month": "2026-11", "partner": "E002", "deals": 3},)
         self.subscribed_after: list[int | None] = []
         self.agreed = policy_for(2)
+        self.scenarios: dict[str, Scenario] = {}
 
     def _note(self, *what: Any) -> None:
         self.asked.append(what)
@@ -154,7 +155,7 @@ class FakeCommunity:
     async def scenario(self, unit_id: str) -> Scenario:
         if self.error is not None:
             raise self.error
-        return community_scenario()
+        return self.scenarios.get(unit_id, community_scenario())
 
     async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
         self._note("set_scenario", unit_id, scenario, who)

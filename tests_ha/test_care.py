@@ -1,6 +1,7 @@
 """Diagnostics, system health and repairs."""
 
 from dataclasses import replace
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +17,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from apis_core.model.installation import Address
 from apis_core.model.unit_plan import UnitPlan
 from apis_core.model.view import Event
-from apis_core.presets import hardware, policy_for, scenario
+from apis_core.presets import community_scenario, hardware, policy_for, scenario
 from custom_components.apis.logbook import async_describe_events
 
 from .conftest import NOW, FakeCommunity, a_deal
@@ -156,3 +157,71 @@ async def test_units_that_work_by_an_older_policy_begin_anew_on_a_persons_word(
     await hass.async_block_till_done()
     assert entry.state is ConfigEntryState.LOADED
     assert ir.async_get(hass).async_get_issue("apis", issue_id) is None
+
+
+async def test_a_clock_that_is_wrong_is_told_of_until_it_is_right(
+    hass: HomeAssistant, community: FakeCommunity, freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.move_to(NOW)
+    entry = MockConfigEntry(domain="apis", title="Street", data={"kind": "daemon", "url": "http://127.0.0.1:1"})
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    registry, issue_id = ir.async_get(hass), f"clock_skew_{entry.entry_id}"
+    for ahead_s, is_told in ((0, False), (29, False), (-95, True), (3600, True), (0, False)):
+        community.now = replace(community.now, time=NOW + timedelta(seconds=ahead_s))
+        await entry.runtime_data.coordinator.async_refresh()
+        issue = registry.async_get_issue("apis", issue_id)
+        assert (issue is not None) == is_told
+    community.now = replace(community.now, time=NOW + timedelta(hours=1), acceleration=60.0)
+    await entry.runtime_data.coordinator.async_refresh()
+    assert registry.async_get_issue("apis", issue_id) is None
+
+
+async def test_a_gap_in_a_scenario_is_filled_by_its_repair(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    assert await async_setup_component(hass, "repairs", {})
+    (band,) = community_scenario().bands
+    begins, ends = (replace(band, start_s=start * 3600, end_s=end * 3600) for start, end in ((6, 12), (14, 22)))
+    community.scenarios["E002"] = replace(community_scenario(), bands=(begins, ends))
+    well = community.now
+    community.now = replace(well, units=(well.units[0], replace(well.units[1], scenario_gap="00:00:00-06:00:00, 12:00:00-14:00:00")))
+    await loaded.runtime_data.coordinator.async_refresh()
+    issue_id = f"scenario_gap_{loaded.entry_id}_E002"
+    client = await hass_client()
+    begun = await (await client.post("/api/repairs/issues/fix", json={"handler": "apis", "issue_id": issue_id})).json()
+    assert "12:00:00-14:00:00" in begun["description_placeholders"]["times"]
+    community.now = well
+    done = await (await client.post(f"/api/repairs/issues/fix/{begun['flow_id']}", json={})).json()
+    assert done["type"] == "create_entry"
+    kind, unit_id, scenario, who = community.asked[-1]
+    assert (kind, unit_id, who) == ("set_scenario", "E002", "Home Assistant")
+    assert [(each.start_s, each.end_s) for each in scenario.bands] == [(6 * 3600, 14 * 3600), (14 * 3600, 6 * 3600)]
+    assert scenario.gaps() == ()
+    assert ir.async_get(hass).async_get_issue("apis", issue_id) is None
+
+
+async def test_a_driver_tells_how_it_is_and_that_it_is_old(hass: HomeAssistant, community: FakeCommunity) -> None:
+    entry = MockConfigEntry(domain="apis", title="Street", data={"kind": "daemon", "url": "http://127.0.0.1:1"})
+    entry.add_to_hass(hass)
+    health = {"status": "trouble", "trips": 2, "line": {"failures": 7}}
+    first = replace(community.now.units[0], driver="dcdc_v2", driver_version="0.0.9", driver_health=health)
+    community.now = replace(community.now, units=(first, community.now.units[1]))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+    def state(entity_id: str) -> str | None:
+        found = hass.states.get(entity_id)
+        return None if found is None else found.state
+
+    assert state("binary_sensor.house_1_converter_driver_problem") == "on"
+    assert state("sensor.house_1_converter_stops_by_the_driver") == "2"
+    assert state("sensor.house_1_converter_line_failures") == "7"
+    assert state("update.house_1_converter_driver") == "on"
+    # The node has the version that this integration is made for; the emulated house has no driver of its own.
+    assert state("update.street_node") == "off"
+    assert state("update.house_2_converter_driver") is None
+    # Nothing is claimed while the driver does not answer.
+    community.now = replace(community.now, units=(replace(first, driver_health={}), community.now.units[1]))
+    await entry.runtime_data.coordinator.async_refresh()
+    assert state("binary_sensor.house_1_converter_driver_problem") == "unknown"

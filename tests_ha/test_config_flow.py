@@ -296,7 +296,7 @@ async def test_the_policy_is_changed_after_a_mistake(hass: HomeAssistant, commun
     entry = await new_node(hass)
     configure = hass.config_entries.options.async_configure
     menu = await hass.config_entries.options.async_init(entry.entry_id)
-    assert menu["menu_options"] == ["policy", "sensors"]
+    assert menu["menu_options"] == ["policy", "sensors", "points", "energy"]
     form = await configure(menu["flow_id"], {"next_step_id": "policy"})
     values = policy_values(policy_for(1))
     for wrong, words in (
@@ -316,8 +316,8 @@ async def test_the_policy_is_changed_after_a_mistake(hass: HomeAssistant, commun
 async def test_a_houses_own_sensors_and_name(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
     configure = hass.config_entries.options.async_configure
     hass.states.async_set("sensor.meter", "1.5", {"unit_of_measurement": "kW", "device_class": "power"})
-    form = await hass.config_entries.options.async_init(loaded.entry_id)
-    assert form["step_id"] == "sensors"
+    menu = await hass.config_entries.options.async_init(loaded.entry_id)
+    form = await configure(menu["flow_id"], {"next_step_id": "sensors"})
     form = await configure(form["flow_id"], {"unit_id": "E001"})
     done = await configure(form["flow_id"], {"name": "Mill", "mains": "sensor.meter"})
     assert done["type"] is FlowResultType.CREATE_ENTRY
@@ -326,14 +326,18 @@ async def test_a_houses_own_sensors_and_name(hass: HomeAssistant, loaded: MockCo
     units = {unit.unit_id: unit for unit in loaded.runtime_data.coordinator.data.units}
     assert (units["E001"].mains_w, units["E002"].mains_w) == (1500.0, None)
     # What is taken away again is gone.
-    form = await configure((await hass.config_entries.options.async_init(loaded.entry_id))["flow_id"], {"unit_id": "E001"})
+    menu = await hass.config_entries.options.async_init(loaded.entry_id)
+    form = await configure(menu["flow_id"], {"next_step_id": "sensors"})
+    form = await configure(form["flow_id"], {"unit_id": "E001"})
     await configure(form["flow_id"], {})
     await hass.async_block_till_done()
     assert loaded.options == {"sensors": {"E001": {}}, "aliases": {}}
 
 
 async def test_a_community_that_is_not_there_has_no_houses_to_choose(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    assert (await hass.config_entries.options.async_init(entry.entry_id))["reason"] == "not_loaded"
+    menu = await hass.config_entries.options.async_init(entry.entry_id)
+    done = await hass.config_entries.options.async_configure(menu["flow_id"], {"next_step_id": "sensors"})
+    assert done["reason"] == "not_loaded"
 
 
 def write_unit(folder: Path, unit_id: str) -> None:

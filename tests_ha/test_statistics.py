@@ -71,7 +71,7 @@ async def test_the_hours_of_the_time_when_nobody_looked(
     assert len(line_in) == len(battery_out) == 26
     assert line_in[-1][1] == pytest.approx(26 * 0.104)
     assert sum(state for state, _ in battery_out) == pytest.approx(26 * 0.110)
-    assert await written(hass, entry, "E001", "battery_in") == []
+    assert {total for _, total in await written(hass, entry, "E001", "battery_in")} == {0.0}
 
     # A second start changes nothing.
     assert await hass.config_entries.async_reload(entry.entry_id)

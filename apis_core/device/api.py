@@ -6,6 +6,8 @@ that answers what cannot be, 503 a port that is not there, 504 a device that doe
 
 from collections.abc import Awaitable, Callable, Mapping
 import contextlib
+from dataclasses import asdict
+from importlib import resources
 from importlib.metadata import version
 import math
 from typing import Any
@@ -21,7 +23,7 @@ from ..drivers.modbus_battery import BatteryError
 from ..model.converter import MODE_BY_CODE, AlarmState, ConverterMode
 from ..model.errors import ApisError, CommandRefusedError, DriverError, MessageError
 from ..ports import GuardRole, Json
-from ..web import API, identity, middleware
+from ..web import API, PAGE_HEADERS, identity, middleware
 from . import settings as device_settings
 from .hands import Snapshot
 from .service import BatteryState, Command, Service
@@ -62,6 +64,7 @@ def application(service: Service, end: Callable[[], None]) -> web.Application:
             web.post("/api/v1/beat", _beat),
             web.post("/api/v1/write", _write),
             web.get("/metrics", _metrics),
+            web.get("/", _page),
         ]
     )
     return app
@@ -466,6 +469,7 @@ async def _health(request: web.Request) -> web.StreamResponse:
             "deadMan": keeper.report(),
             "trips": keeper.trips,
             "restarts": health.restarts,
+            "line": asdict(service.converter.counters),
             "capabilities": {
                 "deadMan": "device",
                 "largestGridCurrentA": settings.largest_current_a,
@@ -474,6 +478,11 @@ async def _health(request: web.Request) -> web.StreamResponse:
             },
         }
     )
+
+
+async def _page(_request: web.Request) -> web.StreamResponse:
+    text = resources.files(__package__).joinpath("data/page.html").read_text(encoding="utf-8")
+    return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""How a device driver is set up: the original driver's YAML file, and beside its keys our own under `apis` (hardware reference 2.8)."""
+"""How a device driver is set up: the original driver's YAML file with our own keys under `apis` (hardware reference 2.8), or an app's options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +18,8 @@ from ..web import access_problems
 
 NO_PIN = "not_used"
 PORT = 8080
+# Where an app finds what a person put into its folder.
+APP_FOLDER = Path("/config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,13 @@ def read(path: Path, flags: Mapping[str, Any] | None = None) -> tuple[Settings, 
 
     """
     data, where = read_file(path), str(path)
+    if "ess_system" not in data and "converter_port" in data:
+        options, _ = read_keys(_OPTIONS, data, where)
+        if options["config_file"]:
+            given = {key: value for key, value in (flags or {}).items() if value is not None}
+            own = {"token": options["token"] or None, **given, "allow": [*options["allow"], *given.get("allow", ())]}
+            return read(APP_FOLDER / options["config_file"], own)
+        data = _of_options(options)
     top, notices = read_keys(_TOP, data, where)
     system = top["system"]
     dcdc, found = read_keys(_DCDC, _first(system, "dcdc_dev", f"{where}: ess_system"), f"{where}: ess_system.dcdc_dev")
@@ -117,12 +126,28 @@ def read(path: Path, flags: Mapping[str, Any] | None = None) -> tuple[Settings, 
         )
         notices += found
     chosen = {key: value for key, value in (flags or {}).items() if value is not None}
+    # Whoever is allowed by the file stays so.
+    chosen["allow"] = [*(top["apis"].get("allow") or ()), *chosen.get("allow", ())]
     own, found = read_keys(_OWN, {**top["apis"], **chosen}, f"{where}: apis")
     settings = _built(dcdc, battery, kind, pack, own)
     problems = settings.problems()
     if problems:
         raise ConfigError(tuple(replace(problem, where=f"{where}: {problem.where}") for problem in problems))
     return replace(settings, path=path), notices + found
+
+
+def _of_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """An app's options as the original's file would say them."""
+    system: dict[str, Any] = {"dcdc_dev": {"config": "app", "params": [options["converter_port"], options["converter_baud_rate"]]}}
+    if options["battery_port"]:
+        system["battery_dev"] = {
+            "kwparams": {"port": options["battery_port"], "baudrate": options["battery_baud_rate"]},
+            "unit": options["battery_unit"],
+            "modbus_adr_rsoc": options["battery_charge_register"],
+            "modbus_adr_status": options["battery_permission_register"],
+        }
+    own = {key: options[key] for key in ("largest_current_a", "token") if options[key]} | {"allow": list(options["allow"])}
+    return {"ess_system": system, "dcdc": {"app": {"type": "tdk_eza2500"}}, "apis": own}
 
 
 def _built(
@@ -243,6 +268,19 @@ _TOP = (
     Key("dcdc", "dcdc", _objects),
     Key("battery", "battery", _objects, {}),
     Key("apis", "apis", _objects, {}),
+)
+_OPTIONS = (
+    Key("converter_port", "converter_port", text),
+    Key("converter_baud_rate", "converter_baud_rate", whole(at_least=1), 19200),
+    Key("largest_current_a", "largest_current_a", number(above=0, at_most=8.5162), None),
+    Key("battery_port", "battery_port", any_text, ""),
+    Key("battery_baud_rate", "battery_baud_rate", whole(at_least=1), 9600),
+    Key("battery_unit", "battery_unit", whole(at_least=0), 1),
+    Key("battery_charge_register", "battery_charge_register", whole(at_least=30001), 30030),
+    Key("battery_permission_register", "battery_permission_register", whole(at_least=30001), 30031),
+    Key("config_file", "config_file", any_text, ""),
+    Key("token", "token", any_text, ""),
+    Key("allow", "allow", _texts, ()),
 )
 _DCDC = (
     Key("name", "name", text, "dcdc1"),

@@ -18,6 +18,7 @@ from ..ports import Capabilities, DeviceData, DeviceRequest, Json
 from .emulator import Send, as_object, decimal_text, droop_text
 
 INTERFACE_MAJOR = "2"
+HEALTH = "/api/v1/health"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,12 @@ class DeviceDriver:
         """See Driver."""
         return as_object(await self._send(request), request.path)
 
+    async def health(self) -> Json:
+        """See Driver."""
+        if not self._capabilities.version:
+            return {}
+        return as_object(await self._send(DeviceRequest("GET", HEALTH)), HEALTH)
+
     async def spoil(self, fault: Json) -> None:
         """See Driver: a real device is never spoilt."""
         raise CommandRefusedError(f"found {fault!r:.40}: a real device has no faults on purpose")
@@ -139,7 +146,7 @@ async def capabilities_of(family: Family, send: Send) -> Capabilities:
         if str(told).partition(".")[0] != INTERFACE_MAJOR:
             raise DriverError(f"/version/get: found interface {told!r}, expected {INTERFACE_MAJOR}.x")
     try:
-        health = as_object(await send(DeviceRequest("GET", "/api/v1/health")), "/api/v1/health")
+        health = as_object(await send(DeviceRequest("GET", HEALTH)), HEALTH)
         said = health["capabilities"]
         low_v, high_v = said["gridVoltageV"]
         return Capabilities(
@@ -148,6 +155,7 @@ async def capabilities_of(family: Family, send: Send) -> Capabilities:
             largest_grid_current_a=float(said["largestGridCurrentA"]),
             grid_voltage_range_v=(float(low_v), float(high_v)),
             has_droop=bool(said["droop"]),
+            version=str(health["version"]),
         )
     except DriverError, KeyError, TypeError, ValueError:
         return Capabilities(family.name, "guard")

@@ -92,6 +92,10 @@ class EmulatorDriver:
         """See Driver."""
         return as_object(await self._send(request), request.path)
 
+    async def health(self) -> Json:
+        """See Driver."""
+        return {}
+
     async def spoil(self, fault: Json) -> None:
         """See Driver."""
         if self._spoil is None:

@@ -4,8 +4,7 @@ from importlib import resources
 
 from aiohttp import web
 
-# Nothing from elsewhere is loaded or asked, and no page of another origin may show this one, but Home Assistant's own.
-HEADERS = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self' ws: wss:"}
+from ..web import PAGE_HEADERS
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -15,7 +14,7 @@ def routes() -> list[web.AbstractRouteDef]:
 
 def _file(name: str) -> web.Response:
     text = resources.files(__package__).joinpath(f"data/{name}").read_text(encoding="utf-8")
-    return web.Response(text=text, content_type="text/html", headers=HEADERS)
+    return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
 
 
 async def _page(_request: web.Request) -> web.Response:

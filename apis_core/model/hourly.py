@@ -1,4 +1,4 @@
-"""Deals by the hour: what went into and out of a unit's battery and its line, each deal spread evenly over the time it ran."""
+"""Deals by the hour: a unit's energy at its battery and its line, and points, each deal spread evenly over the time it ran."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,8 @@ from .deal import Deal, Side
 HOUR = timedelta(hours=1)
 BATTERY_IN, BATTERY_OUT, LINE_IN, LINE_OUT = "battery_in", "battery_out", "line_in", "line_out"
 KINDS = (BATTERY_IN, BATTERY_OUT, LINE_IN, LINE_OUT)
+POINTS_PAID, POINTS_EARNED = "points_paid", "points_earned"
+POINT_KINDS = (POINTS_PAID, POINTS_EARNED)
 type Hours = dict[datetime, float]
 
 
@@ -23,18 +25,18 @@ def settled_until(deals: Sequence[Deal], now: datetime) -> datetime:
 
 
 def by_hour(unit_id: str, deals: Sequence[Deal]) -> dict[str, Hours]:
-    """A unit's energy by kind and hour [Wh], of deals that have ended."""
-    found: dict[str, Hours] = {kind: {} for kind in KINDS}
+    """A unit's energy by kind and hour [Wh], and its points, of deals that have ended."""
+    found: dict[str, Hours] = {kind: {} for kind in (*KINDS, *POINT_KINDS)}
     for deal in deals:
         side = deal.side_of(unit_id)
         if side is None or not deal.is_ended or deal.start_time is None:
             continue
         energy = deal.side_energy(unit_id)
-        battery, line = (BATTERY_IN, LINE_IN) if side is Side.CHARGE else (BATTERY_OUT, LINE_OUT)
+        kinds = (BATTERY_IN, LINE_IN, POINTS_PAID) if side is Side.CHARGE else (BATTERY_OUT, LINE_OUT, POINTS_EARNED)
         end = deal.stop_time or deal.deactivate_time or deal.scram_time or deal.start_time
         for hour, share in _shares(deal.start_time, end):
-            for kind, wh in ((battery, energy.battery_wh), (line, energy.grid_wh)):
-                found[kind][hour] = found[kind].get(hour, 0.0) + share * wh
+            for kind, amount in zip(kinds, (energy.battery_wh, energy.grid_wh, deal.points()), strict=True):
+                found[kind][hour] = found[kind].get(hour, 0.0) + share * amount
     return found
 
 

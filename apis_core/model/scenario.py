@@ -1,6 +1,7 @@
 """A unit's scenario (the original's `scenario.json`): what it wants, by time of day and charge of its battery."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import time
 import itertools
 import re
@@ -65,7 +66,7 @@ class TimeBand:
     @property
     def key(self) -> str:
         """The band as files write it."""
-        return f"{_clock(self.start_s)}-{_clock(self.end_s)}"
+        return f"{clock_text(self.start_s)}-{clock_text(self.end_s)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,19 @@ class Scenario:
             raise ConfigError(tuple(problems))
         return cls(tuple(bands), checked.get("refreshingPeriodMsec", 5000) / 1000, strategy), gaps
 
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """The parts of the day [s of day] in which no band holds."""
+        return _gaps(self.bands)
+
+    def without_gaps(self) -> Scenario:
+        """Each band before a gap holds until the next one begins."""
+        if len(self.bands) == 1:
+            return replace(self, bands=(replace(self.bands[0], start_s=0, end_s=DAY_S),))
+        following = (*self.bands[1:], self.bands[0])
+        return replace(
+            self, bands=tuple(replace(band, end_s=after.start_s or DAY_S) for band, after in zip(self.bands, following, strict=True))
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The file's form."""
 
@@ -130,7 +144,8 @@ class Scenario:
         return data
 
 
-def _clock(of_day_s: int) -> str:
+def clock_text(of_day_s: int) -> str:
+    """A time of the day as files write it."""
     return f"{of_day_s // 3600:02}:{of_day_s // 60 % 60:02}:{of_day_s % 60:02}"
 
 
@@ -248,10 +263,16 @@ def _coverage(bands: list[TimeBand], where: str) -> tuple[list[Problem], tuple[N
         for first, second in itertools.pairwise(spans)
         if second[0] < first[1]
     ]
-    gaps = []
-    reached = 0
-    for start, end, _ in [*spans, (DAY_S, DAY_S, "")]:
+    gaps = _gaps(bands) if bands else ()
+    return overlaps, tuple(
+        Notice(where, f"no time band from {clock_text(start)} to {clock_text(end)}: no sharing then") for start, end in gaps
+    )
+
+
+def _gaps(bands: Sequence[TimeBand]) -> tuple[tuple[int, int], ...]:
+    gaps, reached = [], 0
+    for start, end in [*sorted(span for band in bands for span in band.spans), (DAY_S, DAY_S)]:
         if start > reached:
-            gaps.append(Notice(where, f"no time band from {_clock(reached)} to {_clock(start)}: no sharing then"))
+            gaps.append((reached, start))
         reached = max(reached, end)
-    return overlaps, tuple(gaps) if bands else ()
+    return tuple(gaps)

@@ -15,6 +15,7 @@ class UnitView:
     `status`: the scenario's word for the battery now. `solar_w`, `load_w`, `mains_w`: where the device knows the house.
     `next_change`: when its scenario's next time band begins. `preset`: the one its scenario is, if it is one; `request_below_pct` and `offer_above_pct`: the scenario's two edges, where it
     has them. `availability`: parts of the last 1, 7 and 30 days in percent (rules.outages.shares). `device_url`: where its device is, if that can be reached. `totals`: rules.statement.Totals of all its deals.
+    `scenario_gap`: the parts of the day for which its scenario says nothing. `driver_health`: see ports.Driver.
     """
 
     unit_id: str
@@ -56,6 +57,9 @@ class UnitView:
     offer_above_pct: float | None = None
     totals: dict[str, float] = field(default_factory=dict)
     availability: dict[str, dict[str, float]] = field(default_factory=dict)
+    scenario_gap: str = ""
+    driver_version: str = ""
+    driver_health: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

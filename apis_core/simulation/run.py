@@ -41,19 +41,19 @@ class Simulation:
         self.deals: dict[str, Deal] = {}
         self.errors: list[tuple[datetime, ErrorReport]] = []
         self.hours: list[Hour] = []
-        policy, hardware, scenario = options.chosen_policy(), options.chosen_hardware(), options.chosen_scenario()
+        policy = options.chosen_policy()
         shared = Board(self.hub.store, lambda: policy.operation_mode) if quiet else None
         self.nodes = {
-            unit_id: Node(
-                Settings(unit_id, policy, hardware, scenario, options.zone, unit_name=unit_id),
-                DirectDriver(unit_id, self.world),
-                self.hub.join(unit_id),
-                MemoryLedger(unit_id, self._ended, self._error),
+            member.unit_id: Node(
+                Settings(member.unit_id, policy, member.hardware, member.scenario, options.zone, unit_name=member.unit_id),
+                DirectDriver(member.unit_id, self.world),
+                self.hub.join(member.unit_id),
+                MemoryLedger(member.unit_id, self._ended, self._error),
                 self.clock,
                 random.Random(self.rng.random()),
                 board=shared,
             )
-            for unit_id in options.unit_ids
+            for member in options.chosen_members()
         }
         self._board = shared or Board(self.hub.store, lambda: policy.operation_mode)
 

@@ -1,9 +1,9 @@
-"""Keeps account of when its unit could not share; an accelerated clock has no outages."""
+"""Keeps account of when its unit could not share, and asks its driver how it is; an accelerated clock has no outages."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from ..model.errors import LedgerError
-from ..ports import Clock, Ledger
+from ..model.errors import DriverError, LedgerError
+from ..ports import Clock, Json, Ledger
 from ..rules.outages import DAYS, Cause, Record, looked, shares
 
 PERIOD_S = 60.0
@@ -13,8 +13,11 @@ KEY = "health"
 class Health:
     """One unit's record, kept in its ledger."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, look: Callable[[], Cause | None]) -> None:
-        """`look`: why the unit cannot share now."""
+    def __init__(self, ledger: Ledger, clock: Clock, look: Callable[[], Cause | None], ask: Callable[[], Awaitable[Json]]) -> None:
+        """`look`: why the unit cannot share now. `ask`: how its driver is."""
+        # What its driver said of itself last; empty where it says nothing, or does not answer.
+        self.driver: Json = {}
+        self._ask = ask
         self._ledger = ledger
         self._clock = clock
         self._look = look
@@ -29,6 +32,10 @@ class Health:
         """Look now and then, until cancelled."""
         while self.is_kept:
             await self._take(self._look())
+            try:
+                self.driver = await self._ask()
+            except DriverError:
+                self.driver = {}
             await self._clock.sleep_wall(PERIOD_S)
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ class UnitBinarySensor(BinarySensorEntityDescription):
     is_on: Callable[[UnitView], bool | None]
     part: Part = Part.UNIT
     always: bool = False
+    exists: Callable[[UnitView], bool] = lambda _unit: True
 
 
 def _answers(unit: UnitView) -> bool:
@@ -70,6 +71,15 @@ BINARY_SENSORS = (
         always=True,
     ),
     UnitBinarySensor(
+        key="driver_problem",
+        translation_key="driver_problem",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        part=Part.CONVERTER,
+        is_on=lambda unit: unit.driver_health["status"] != "good" if unit.driver_health else None,
+        exists=lambda unit: bool(unit.driver_version),
+    ),
+    UnitBinarySensor(
         key="connectivity",
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
         entity_category=EntityCategory.DIAGNOSTIC,
@@ -82,7 +92,9 @@ BINARY_SENSORS = (
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the binary sensors."""
     await async_add_unit_entities(
-        entry, async_add_entities, lambda unit: [ApisBinarySensor(hass, entry, unit, each, each.part) for each in BINARY_SENSORS]
+        entry,
+        async_add_entities,
+        lambda unit: [ApisBinarySensor(hass, entry, unit, each, each.part) for each in BINARY_SENSORS if each.exists(unit)],
     )
 
 

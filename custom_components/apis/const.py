@@ -17,6 +17,7 @@ CONF_FOLDER: Final = "folder"
 CONF_ALIASES: Final = "aliases"
 CONF_POLICY: Final = "policy"
 CONF_SENSORS: Final = "sensors"
+CONF_POINT_VALUE: Final = "point_value"
 CONF_UNIT_ID: Final = "unit_id"
 # The subentry that is a unit, and the key of what it is made from.
 UNIT: Final = "unit"

@@ -21,7 +21,7 @@ from apis_core.model.errors import ApisError, NotPairedError
 from apis_core.model.policy import Policy
 from apis_core.model.view import Event, Snapshot, UnitView
 
-from .const import CONF_POLICY, CONF_SENSORS, DOMAIN, LOGGER, POWERS
+from .const import CONF_KIND, CONF_POLICY, CONF_SENSORS, DOMAIN, KIND_DAEMON, LOGGER, POWERS
 from .day import Day
 
 type ApisConfigEntry = ConfigEntry[ApisData]
@@ -66,6 +66,8 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         self._shown: dict[str, UnitView] = {}
         self.day = Day()
         self.has_other_policy: bool | None = None
+        # How far a daemon's clock is ahead of ours [s], where it is a clock of the day.
+        self.clock_skew_s: float | None = None
         self._event_listeners: list[Callable[[Event], None]] = []
 
     @override
@@ -86,6 +88,8 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         await self._compare_policy()
         if snapshot.acceleration == 1.0:
             self.day.look(dt_util.now(), snapshot)
+            if self.config_entry.data[CONF_KIND] == KIND_DAEMON:
+                self.clock_skew_s = (snapshot.time - dt_util.utcnow()).total_seconds()
         return snapshot
 
     async def _compare_policy(self) -> None:

@@ -7,6 +7,9 @@ from homeassistant.const import CONF_NAME, Platform
 from homeassistant.helpers.selector import (
     EntitySelector,
     EntitySelectorConfig,
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
     SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
@@ -19,8 +22,19 @@ from apis_core.model.limits import check_limits
 from apis_core.model.policy import Policy
 from apis_core.model.unit_plan import UnitPlan
 
-from . import unit_form
-from .const import CONF_ALIASES, CONF_KIND, CONF_POLICY, CONF_SENSORS, CONF_UNIT_ID, KIND_NODE, POWERS, UNIT
+from . import energy_sources, unit_form
+from .const import (
+    CONF_ALIASES,
+    CONF_KIND,
+    CONF_POINT_VALUE,
+    CONF_POLICY,
+    CONF_SENSORS,
+    CONF_UNIT_ID,
+    CONF_UNITS,
+    KIND_NODE,
+    POWERS,
+    UNIT,
+)
 from .unit_flow import lines, sentences
 
 SENSORS_SCHEMA = probatio.Schema(
@@ -30,17 +44,17 @@ SENSORS_SCHEMA = probatio.Schema(
 
 
 class ApisOptionsFlow(OptionsFlow):
-    """What a community has agreed on, and the sensors that know more of a house than its device."""
+    """What a community has agreed on, the sensors that know more of a house, what points are worth, and the Energy dashboard."""
 
     def __init__(self) -> None:
         """No unit has been chosen."""
         self._unit_id = ""
+        self._chosen: list[str] = []
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask what to change."""
-        if self.config_entry.data[CONF_KIND] == KIND_NODE:
-            return self.async_show_menu(step_id="init", menu_options=["policy", "sensors"])
-        return await self.async_step_sensors()
+        is_node = self.config_entry.data[CONF_KIND] == KIND_NODE
+        return self.async_show_menu(step_id="init", menu_options=[*(["policy"] if is_node else []), "sensors", "points", "energy"])
 
     async def async_step_policy(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """What the community has agreed on; its units end in order and begin anew with it."""
@@ -66,11 +80,10 @@ class ApisOptionsFlow(OptionsFlow):
         if user_input is not None:
             self._unit_id = user_input[CONF_UNIT_ID]
             return await self.async_step_unit_sensors()
-        units = self.config_entry.runtime_data.coordinator.data.units if hasattr(self.config_entry, "runtime_data") else ()
+        units = self._units()
         if not units:
             return self.async_abort(reason="not_loaded")
-        options = [SelectOptionDict(value=unit.unit_id, label=unit.name) for unit in units]
-        schema = probatio.Schema({probatio.Required(CONF_UNIT_ID): SelectSelector(SelectSelectorConfig(options=options))})
+        schema = probatio.Schema({probatio.Required(CONF_UNIT_ID): SelectSelector(SelectSelectorConfig(options=units))})
         return self.async_show_form(step_id="sensors", data_schema=schema, last_step=False)
 
     async def async_step_unit_sensors(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -86,3 +99,45 @@ class ApisOptionsFlow(OptionsFlow):
         values = {**sensors.get(self._unit_id, {}), CONF_NAME: options.get(CONF_ALIASES, {}).get(self._unit_id, "")}
         shown = self.add_suggested_values_to_schema(SENSORS_SCHEMA, values)
         return self.async_show_form(step_id="unit_sensors", data_schema=shown, description_placeholders={"unit": self._unit_id})
+
+    async def async_step_points(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """What a point is worth; hours that were written keep what it was worth then."""
+        options = {key: value for key, value in self.config_entry.options.items() if key != CONF_POINT_VALUE}
+        if user_input is not None:
+            return self.async_create_entry(data={**options, **user_input})
+        currency = self.hass.config.currency
+        value = NumberSelector(NumberSelectorConfig(min=0.0, step="any", mode=NumberSelectorMode.BOX, unit_of_measurement=currency))
+        schema = probatio.Schema({probatio.Optional(CONF_POINT_VALUE): value})
+        shown = self.add_suggested_values_to_schema(schema, dict(self.config_entry.options))
+        return self.async_show_form(step_id="points", data_schema=shown, description_placeholders={"currency": currency})
+
+    async def async_step_energy(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask whose energy the dashboard is to show."""
+        units = self._units()
+        if not units:
+            return self.async_abort(reason="not_loaded")
+        if self.config_entry.runtime_data.coordinator.data.acceleration != 1.0:
+            return self.async_abort(reason="accelerated")
+        if user_input is not None:
+            self._chosen = user_input[CONF_UNITS]
+            return await self.async_step_energy_sources()
+        known = SelectSelector(SelectSelectorConfig(options=units, multiple=True))
+        schema = probatio.Schema({probatio.Required(CONF_UNITS, default=[unit["value"] for unit in units[:1]]): known})
+        return self.async_show_form(step_id="energy", data_schema=schema, last_step=False)
+
+    async def async_step_energy_sources(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Show what would be added, and add it."""
+        missing = await energy_sources.async_missing(self.hass, self.config_entry, self._chosen)
+        if not missing:
+            return self.async_abort(reason="nothing_to_add")
+        if user_input is not None:
+            await energy_sources.async_add(self.hass, self.config_entry, self._chosen)
+            return self.async_abort(reason="added")
+        symbols = {"battery": "🔋", "grid": "⚡"}
+        sources = "\n".join(f"- {symbols[source['type']]} {source.get('name', '')}" for source in missing)
+        return self.async_show_form(step_id="energy_sources", description_placeholders={"sources": sources})
+
+    def _units(self) -> list[SelectOptionDict]:
+        """The units to choose from; none while the community does not run."""
+        units = self.config_entry.runtime_data.coordinator.data.units if hasattr(self.config_entry, "runtime_data") else ()
+        return [SelectOptionDict(value=unit.unit_id, label=unit.name) for unit in units]

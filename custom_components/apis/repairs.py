@@ -1,4 +1,4 @@
-"""What a person can mend: an emergency stop that has to be released, and units that do not answer."""
+"""What a person can mend: an emergency stop that has to be released, units that do not answer, and what does not fit together."""
 
 from collections.abc import Iterator
 from typing import Any, override
@@ -10,6 +10,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 
+from apis_core.model.scenario import Scenario
 from apis_core.model.version import VERSION
 from apis_core.model.view import Snapshot
 
@@ -20,6 +21,10 @@ from .helpers import async_who
 
 STOPPED, UNREACHABLE, NO_GRID_MASTER = "stopped", "unit_unreachable", "no_grid_master"
 TWIN, OTHER_VERSION, OTHER_POLICY = "twin_unit", "other_version", "other_policy"
+CLOCK_SKEW, SCENARIO_GAP = "clock_skew", "scenario_gap"
+FIXABLE = (STOPPED, OTHER_POLICY, SCENARIO_GAP)
+# Scenarios change at minutes, and hours are counted by the node's clock: this much goes unnoticed.
+SKEW_S = 30.0
 # A new Grid Master is found within seconds; a community that has none for so long has a problem.
 NO_MASTER_S = 90.0
 SHARING_MODES = ("autonomous", "heteronomous")
@@ -41,6 +46,9 @@ def async_watch(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
         if snapshot.grid_master is not None or snapshot.mode not in SHARING_MODES:
             led_at = now
         found = _problems(hass, entry, snapshot)
+        skew_s = coordinator.clock_skew_s
+        if skew_s is not None and abs(skew_s) > SKEW_S:
+            found[f"{CLOCK_SKEW}_{entry.entry_id}"] = CLOCK_SKEW, {"community": entry.title, "seconds": f"{abs(skew_s):.0f}"}
         if (now - led_at).total_seconds() > NO_MASTER_S:
             found[f"{NO_GRID_MASTER}_{entry.entry_id}"] = NO_GRID_MASTER, {"community": entry.title}
         for issue_id in opened - set(found):
@@ -51,11 +59,11 @@ def async_watch(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
                 hass,
                 DOMAIN,
                 issue_id,
-                is_fixable=key in (STOPPED, OTHER_POLICY),
+                is_fixable=key in FIXABLE,
                 severity=ir.IssueSeverity.ERROR if key == STOPPED else ir.IssueSeverity.WARNING,
                 translation_key=key,
                 translation_placeholders=placeholders,
-                data={"entry_id": entry.entry_id, "problem": key},
+                data={"entry_id": entry.entry_id, "problem": key, "unit": placeholders.get("unit", "")},
             )
         opened.clear()
         opened.update(found)
@@ -81,6 +89,10 @@ def _problems(hass: HomeAssistant, entry: ApisConfigEntry, snapshot: Snapshot) -
     for unit_id, (name, alive) in {**absent, **units}.items():
         if not alive:
             found[f"{UNREACHABLE}_{entry.entry_id}_{unit_id}"] = UNREACHABLE, {"unit": name, "community": entry.title}
+    for each in snapshot.units:
+        if each.scenario_gap:
+            placeholders = {"unit": each.unit_id, "name": each.name, "community": entry.title, "times": each.scenario_gap}
+            found[f"{SCENARIO_GAP}_{entry.entry_id}_{each.unit_id}"] = SCENARIO_GAP, placeholders
     for other, unit in _twins(hass, entry, snapshot):
         found[f"{TWIN}_{entry.entry_id}_{unit}"] = TWIN, {"unit": unit, "community": entry.title, "other": other}
     ours = ".".join(VERSION.split(".")[:2])
@@ -137,8 +149,31 @@ class PolicyFlow(ConfirmRepairFlow):
         return await super().async_step_confirm(user_input)
 
 
+class GapFlow(ConfirmRepairFlow):
+    """Lets each part of a unit's scenario hold until the next one begins."""
+
+    def __init__(self, entry_id: str, unit_id: str) -> None:
+        """For one unit."""
+        self._entry_id = entry_id
+        self._unit_id = unit_id
+
+    @override
+    async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Give the unit the scenario without gaps once it is confirmed: a new version of it."""
+        if user_input is not None:
+            entry: ApisConfigEntry | None = self.hass.config_entries.async_get_known_entry(self._entry_id)
+            assert entry is not None
+            community, who = entry.runtime_data.community, await async_who(self.hass, None)
+            scenario: Scenario = await async_do(community.scenario(self._unit_id))
+            await async_do(community.set_scenario(self._unit_id, scenario.without_gaps(), who))
+            await entry.runtime_data.coordinator.async_refresh()
+        return await super().async_step_confirm(user_input)
+
+
 async def async_create_fix_flow(hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None) -> RepairsFlow:
     """The way to mend a problem."""
     assert data is not None
     entry_id = str(data["entry_id"])
+    if data["problem"] == SCENARIO_GAP:
+        return GapFlow(entry_id, str(data["unit"]))
     return PolicyFlow(entry_id) if data["problem"] == OTHER_POLICY else ResumeFlow(entry_id)

@@ -1,6 +1,6 @@
 """What the community and its units show as figures and words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, override
@@ -108,6 +108,19 @@ def _power(key: str, value: Callable[[UnitView], StateType], part: Part = Part.U
     )
 
 
+def _of_driver(key: str, value: Callable[[Mapping[str, Any]], int]) -> UnitSensor:
+    """A figure that a driver counts of itself."""
+    return UnitSensor(
+        key=key,
+        translation_key=key,
+        state_class=INCREASING,
+        entity_category=DIAGNOSTIC,
+        part=Part.CONVERTER,
+        value=lambda unit: value(unit.driver_health) if unit.driver_health else None,
+        exists=lambda unit: bool(unit.driver_version),
+    )
+
+
 def _availability(part: str, days: int) -> UnitSensor:
     """What part of the last days a unit could share, or could not."""
     key = f"{part}_{days}d"
@@ -180,6 +193,8 @@ UNIT_SENSORS = (
         entity_registry_enabled_default=False,
         value=lambda unit: unit.last_error[:255] or None,
     ),
+    _of_driver("driver_trips", lambda health: int(health["trips"])),
+    _of_driver("line_failures", lambda health: int(health["line"]["failures"])),
     UnitSensor(
         key="converter_mode",
         translation_key="converter_mode",

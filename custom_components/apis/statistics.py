@@ -15,12 +15,20 @@ from homeassistant.util.unit_conversion import EnergyConverter
 
 from apis_core.model.deal import Deal
 from apis_core.model.errors import ApisError
-from apis_core.model.hourly import HOUR, KINDS, Hours, by_hour, hour_of, settled_until
+from apis_core.model.hourly import HOUR, KINDS, POINT_KINDS, Hours, by_hour, hour_of, settled_until
 
-from .const import DOMAIN, LOGGER
+from .const import CONF_POINT_VALUE, DOMAIN, LOGGER
 from .coordinator import ApisConfigEntry
 
-NAMES = {"battery_in": "battery charged", "battery_out": "battery discharged", "line_in": "energy received", "line_out": "energy shared"}
+NAMES = {
+    "battery_in": "battery charged",
+    "battery_out": "battery discharged",
+    "line_in": "energy received",
+    "line_out": "energy shared",
+    "points_paid": "cost of energy received",
+    "points_earned": "compensation for energy shared",
+}
+WH_PER_KWH = 1000.0
 # A deal is looked for from so long before the first hour that is missing: none runs longer.
 LONGEST = timedelta(days=2)
 MINUTE = 3
@@ -50,14 +58,21 @@ def async_keep(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
 async def async_write(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
     """Write each hour that is over and not written yet, once. Raises ApisError if the ledger does not answer."""
     data, now = entry.runtime_data, dt_util.utcnow()
+    point_value: float = entry.options.get(CONF_POINT_VALUE, 0.0)
+    kinds = (*KINDS, *POINT_KINDS) if point_value else KINDS
     for unit in data.coordinator.data.units:
-        last = {kind: await _async_last(hass, statistic_id(entry, unit.unit_id, kind)) for kind in KINDS}
+        last = {kind: await _async_last(hass, statistic_id(entry, unit.unit_id, kind)) for kind in kinds}
         known = [hour for hour, _ in last.values() if hour is not None]
-        since = None if len(known) < len(KINDS) else min(known) - LONGEST
+        since = None if len(known) < len(kinds) else min(known) - LONGEST
         deals: Sequence[Deal] = await data.community.deals(since, None, unit.unit_id)
         until = settled_until(deals, now)
-        for kind, hours in by_hour(unit.unit_id, deals).items():
-            rows = _rows(hours, *last[kind], until)
+        found = by_hour(unit.unit_id, deals)
+        # All of a unit's begin together: the dashboard wants what was never received or given to be there too, as nothing.
+        begin = min((hour for hours in found.values() for hour in hours if hour < until), default=until - HOUR)
+        for kind in kinds:
+            is_money = kind in POINT_KINDS
+            # An hour that was written keeps the value that a point had then.
+            rows = _rows(found[kind], *last[kind], (begin, until), factor=point_value if is_money else 1 / WH_PER_KWH)
             if rows:
                 metadata = StatisticMetaData(
                     has_sum=True,
@@ -65,26 +80,27 @@ async def async_write(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
                     name=f"{unit.name} {NAMES[kind]}",
                     source=DOMAIN,
                     statistic_id=statistic_id(entry, unit.unit_id, kind),
-                    unit_class=EnergyConverter.UNIT_CLASS,
-                    unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
+                    unit_class=None if is_money else EnergyConverter.UNIT_CLASS,
+                    unit_of_measurement=hass.config.currency if is_money else UnitOfEnergy.KILO_WATT_HOUR,
                 )
                 async_add_external_statistics(hass, metadata, rows)
 
 
-def _rows(hours: Hours, last: datetime | None, sum_kwh: float, until: datetime) -> list[StatisticData]:
-    """The hours after the last one that was written, without a hole, up to the one that is not settled."""
-    first = min(hours, default=None) if last is None else last + HOUR
+def _rows(hours: Hours, last: datetime | None, total: float, span: tuple[datetime, datetime], *, factor: float) -> list[StatisticData]:
+    """The hours after the last one that was written, or from the span's begin, without a hole, up to its end."""
+    begin, until = span
+    first = begin if last is None else last + HOUR
     rows = []
-    while first is not None and first < until:
-        state_kwh = hours.get(first, 0.0) / 1000
-        sum_kwh += state_kwh
-        rows.append(StatisticData(start=first, state=state_kwh, sum=sum_kwh))
+    while first < until:
+        state = hours.get(first, 0.0) * factor
+        total += state
+        rows.append(StatisticData(start=first, state=state, sum=total))
         first += HOUR
     return rows
 
 
 async def _async_last(hass: HomeAssistant, wanted: str) -> tuple[datetime | None, float]:
-    """The last hour that was written, and the sum up to it [kWh]."""
+    """The last hour that was written, and the sum up to it."""
     found = await get_instance(hass).async_add_executor_job(get_last_statistics, hass, 1, wanted, False, {"sum"})
     if not found.get(wanted):
         return None, 0.0

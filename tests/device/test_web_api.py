@@ -24,6 +24,7 @@ from apis_core.drivers.eza2500.codec import Frame
 from apis_core.drivers.http import HttpSender
 from apis_core.model.converter import ConverterMode
 from apis_core.model.errors import CommandRefusedError, DriverError
+from apis_core.model.version import VERSION
 from apis_core.ports import DeviceRequest, GuardOrders, GuardRole
 
 from .line import SETTINGS, Battery, Device, answer_to, service
@@ -322,6 +323,7 @@ async def _guarded() -> Any:
 
     capabilities = await capabilities_of(V2, original)
     assert capabilities.dead_man == "guard"
+    assert await DeviceDriver(V2, original, capabilities).health() == {}
 
     async def other(_request: DeviceRequest) -> Any:
         return {"comm_interface_version": "3.1"}
@@ -370,6 +372,9 @@ async def test_both_families_drive_it_with_the_originals_requests() -> None:
             assert data.dcdc["status"]["operationMode"] == "Grid Autonomy"
             assert data.dcdc["vdis"]["dvg"] == pytest.approx(340, abs=0.1)
             assert (await hand.status())["status"]["status"] == "0x0014"
+            health = await hand.health()
+            assert (health["version"], health["trips"]) == (VERSION, 0)
+            assert health["line"]["exchanges"] > 0
             await hand.write(hand.set_mode(ConverterMode.WAIT, 350, 0, 0))
             assert bench.device.mode == 0
             await hand.close()

@@ -1,5 +1,6 @@
 """Configuration files: an existing installation's load unchanged; whatever is wrong is told with its place."""
 
+from dataclasses import replace
 import json
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,17 @@ def test_branches_come_with_their_units_and_capacity() -> None:
     policy, _ = Policy.from_json(change(a_policy_file(), "safety/gridTopologyBasedEvaluation", topology))
     assert policy.branches["north"].current_capacity_a == 4
     assert policy.branches["north"].backward_unit_ids == ("E002", "E003")
+
+
+def test_gaps_in_a_day_can_be_filled() -> None:
+    (band,) = Scenario.from_json(scenario_json())[0].bands
+    hours = ((6, 12), (14, 22))
+    with_gaps = Scenario(tuple(replace(band, start_s=start * 3600, end_s=end * 3600) for start, end in hours))
+    assert with_gaps.gaps() == ((0, 6 * 3600), (12 * 3600, 14 * 3600), (22 * 3600, 24 * 3600))
+    for scenario in (with_gaps, Scenario(with_gaps.bands[:1]), Scenario((band,))):
+        filled = scenario.without_gaps()
+        assert filled.gaps() == ()
+        assert len(filled.bands) == len(scenario.bands)
+        assert Scenario.from_json(filled.to_json())[0].bands == filled.bands
+    until_midnight = Scenario((replace(band, start_s=0, end_s=3600), replace(band, start_s=7200, end_s=8000)))
+    assert [each.end_s for each in until_midnight.without_gaps().bands] == [7200, 24 * 3600]

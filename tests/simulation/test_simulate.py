@@ -4,12 +4,16 @@ from dataclasses import replace
 from datetime import datetime, time
 import json
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from apis_core.cli import cli
+from apis_core.cli import cli, main
 from apis_core.model.scenario import Scenario
+from apis_core.model.view import Snapshot, UnitView
+from apis_core.presets import community_hardware, community_policy, community_scenario
 from apis_core.rules.lifecycle import Outcome, outcome
 from apis_core.simulation import indicators, output
 from apis_core.simulation.options import Options
@@ -122,3 +126,58 @@ def test_a_time_band_that_begins_is_a_reason_to_look() -> None:
     result = simulate(replace(A_MORNING, days=0.04, scenario=scenario))
     first = min(deal.create_time for deal in result.deals).time()
     assert time(8, 30) <= first <= time(8, 32)
+
+
+def diagnostics(**changes: Any) -> dict[str, Any]:
+    """What two different units would let somebody download, on an evening in November."""
+    large = replace(community_hardware(9600), grid_current_capacity_a=4.5)
+    units = {
+        "mill": {"hardware": community_hardware().to_json(), "scenario": community_scenario().to_json()},
+        "farm": {"hardware": large.to_json(), "scenario": community_scenario(9600, "generous").to_json()},
+    }
+    now = datetime(2026, 11, 20, 17, 30, tzinfo=ZoneInfo("Asia/Tokyo"))
+    views = (UnitView("mill", "**REDACTED**", alive=True, mode="autonomous", state_of_charge_pct=31.0),
+             UnitView("farm", "**REDACTED**", alive=True, mode="autonomous", state_of_charge_pct=93.0))  # fmt: skip
+    policy = replace(community_policy(2), member_unit_ids=("mill", "farm"))
+    community = {
+        "snapshot": Snapshot(now, "autonomous", views, ()).to_json(),
+        "policy": policy.to_json(),
+        "zone": "Asia/Tokyo",
+        "units": units,
+    }
+    return {"home_assistant": {}, "data": {"entry": {}, "community": {**community, "events": [], **changes}}}
+
+
+def test_downloaded_diagnostics_are_played_on(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    file, out = tmp_path / "diagnostics.json", tmp_path / "out"
+    file.write_text(json.dumps(diagnostics()))
+    ran = CliRunner().invoke(cli, ["simulate", "--from-diagnostics", str(file), "--days", "0.1", "--out", str(out)])
+    assert ran.exit_code == 0, ran.output
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["start"] == "2026-11-20T17:30:00"
+    assert [house["unit_id"] for house in summary["houses"]] == ["mill", "farm"]
+    # The full one of twice the size gives to the one below its target.
+    assert summary["community"]["shared_wh"] > 100
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "expected a file that diagnostics were downloaded to"),
+        ('{"data": {"entry": {}}}', "expected the diagnostics of a community"),
+        (json.dumps(diagnostics(zone="Atlantis")), "expected complete diagnostics of this version"),
+        (json.dumps(diagnostics(policy=community_policy(2).to_json())), "memberUnitIds: found E001, E002, expected mill, farm"),
+    ],
+)
+def test_what_is_no_diagnostics_is_told(
+    tmp_path: Path, content: str, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "diagnostics.json"
+    file.write_text(content)
+    monkeypatch.setattr("sys.argv", ["apis", "simulate", "--from-diagnostics", str(file), "--days", "0.1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert words in " ".join(capsys.readouterr().err.split())
