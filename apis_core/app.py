@@ -4,14 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 import contextlib
 from datetime import UTC, datetime, tzinfo
-import fcntl
 import hashlib
 import logging
 from pathlib import Path
 import random
-import sqlite3
-import tempfile
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
@@ -19,16 +16,15 @@ import orjson
 from .clock import ScaledClock, WallClock
 from .cluster.embedded import EmbeddedHub
 from .cluster.memory_store import EmbeddedStore
-from .cluster.store_file import StoreFile
 from .drivers.http import HttpSender
 from .drivers.registry import url as url_of
 from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
-from .ledger.database import LedgerDatabase, sqlite_url
+from .kept import lock_cluster, open_ledger, open_store
 from .ledger.unit_ledger import LedgerWriter
-from .local_community import LocalCommunity, Maker, later
+from .local_community import LocalCommunity, Maker
 from .model.deal import Deal
-from .model.errors import ApisError, ClusterError, ConfigError, DriverError, MessageError, Problem
+from .model.errors import ApisError, ConfigError, DriverError, MessageError
 from .model.files import read_file
 from .model.hardware import Hardware
 from .model.installation import EMULATED, Address
@@ -53,56 +49,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 FOLLOW_PERIOD_S, RETRY_S = 10.0, 30.0
-DATABASE_NAME = "apis.sqlite"
-STORE_NAME = "cluster.sqlite"
-
-
-def lock_cluster(setup: UnitSetup, data_dir: Path) -> IO[str]:
-    """The right of this process to drive the cluster's converters on this machine, held until the file is closed.
-
-    Raises:
-        ConfigError: if another process has it.
-
-    """
-    settings = setup.settings
-    folder = data_dir if setup.files is None else Path(tempfile.gettempdir())
-    folder.mkdir(parents=True, exist_ok=True)
-    name = "".join(c if c.isalnum() else "-" for c in f"{settings.community_id}-{settings.cluster_id}")
-    path = folder / f".apis-{name}.lock"
-    file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        where = f"cluster {settings.cluster_id} of community {settings.community_id}"
-        raise ConfigError((Problem(where, f"another process that holds {path}", "one process on this machine"),)) from None
-    return file
-
-
-def open_ledger(data_dir: Path) -> LedgerDatabase:
-    """The ledger in a data directory, made if it is not there. Raises LedgerError."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    return LedgerDatabase(sqlite_url(data_dir / DATABASE_NAME))
-
-
-def stored_deals(data_dir: Path) -> tuple[Deal, ...]:
-    """Every deal that the ledger of a data directory knows, oldest first; nothing where there is none. It blocks.
-
-    Raises:
-        LedgerError: if it cannot be read.
-
-    """
-    if not (data_dir / DATABASE_NAME).is_file():
-        return ()
-    database = open_ledger(data_dir)
-    try:
-        found: dict[str, Deal] = {}
-        for unit_id in database.unit_ids():
-            for deal in database.deals(unit_id):
-                found[deal.deal_id] = later(found.get(deal.deal_id), deal)
-    finally:
-        database.close()
-    return tuple(sorted(found.values(), key=lambda deal: (deal.create_time, deal.deal_id)))
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +83,7 @@ async def open_community(
     # Files are opened beside the event loop, which may be somebody else's.
     lock = await asyncio.to_thread(lock_cluster, setups[0], data_dir)
     writer = LedgerWriter(await asyncio.to_thread(open_ledger, data_dir), threaded=True)
-    store_file = await asyncio.to_thread(_open_store, data_dir)
+    store_file = await asyncio.to_thread(open_store, data_dir)
     connector = aiohttp.TCPConnector(limit=0)
     try:
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -288,13 +234,6 @@ async def _agreed_policy(store: EmbeddedStore, setups: Sequence[UnitSetup]) -> N
     agreed = Policy.from_json(value["policy"])[0] if value else policy
     for setup in setups:
         setup.settings.policy = agreed
-
-
-def _open_store(data_dir: Path) -> StoreFile:
-    try:
-        return StoreFile(data_dir / STORE_NAME)
-    except sqlite3.Error as error:
-        raise ClusterError(f"{data_dir / STORE_NAME}: {error}") from error
 
 
 async def _take_over(store: EmbeddedStore) -> None:

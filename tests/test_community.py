@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Callable
 import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC
+import json
 from pathlib import Path
 import shutil
 
 import aiohttp
 import pytest
 
-from apis_core import app
+from apis_core import app, kept
+from apis_core.cluster.store_file import StoreFile
 from apis_core.community import Community
 from apis_core.emulator.settings import Settings as EmulatorSettings
 from apis_core.emulator.world import World
@@ -285,8 +287,25 @@ async def test_a_copy_of_the_files_knows_every_deal_once_they_were_brought_up_to
     await house.face.checkpoint()
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in (app.DATABASE_NAME, app.STORE_NAME):
+    for name in (kept.DATABASE_NAME, kept.STORE_NAME):
         shutil.copy(tmp_path / name, copy / name)
-    (found,) = await asyncio.to_thread(app.stored_deals, copy)
+    (found,) = await asyncio.to_thread(kept.stored_deals, copy)
     assert (found.deal_id, found.is_completed) == (deal.deal_id, True)
-    assert await asyncio.to_thread(app.stored_deals, tmp_path / "nowhere") == ()
+    assert await asyncio.to_thread(kept.stored_deals, tmp_path / "nowhere") == ()
+
+
+async def test_a_deal_that_ran_when_a_backup_was_made_does_not_go_on(house: House, tmp_path: Path) -> None:
+    deal = await house.face.create_deal("E001", "E002", 500, who=ME)
+    await house.until(lambda: house.deal(deal.deal_id).start_time is not None)
+    await house.local.checkpoint()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(tmp_path / kept.STORE_NAME, copy / kept.STORE_NAME)
+    await kept.settle_restored(copy)
+    store = StoreFile(copy / kept.STORE_NAME)
+    entries, _ = store.load()
+    await store.close()
+    assert json.loads(entries[f"stop.{deal.deal_id}"][0]) == {"reasons": ["restored from a backup"]}
+    # Where nothing was kept, nothing is made.
+    await kept.settle_restored(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()

@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 import sqlalchemy as sa
 
-from apis_core import app, setups as setups_of
+from apis_core import app, kept, setups as setups_of
 from apis_core.emulator.settings import Settings as EmulatorSettings
 from apis_core.ledger import schema
 from apis_core.ledger.database import sqlite_url
@@ -118,7 +118,7 @@ def test_the_demo_trades_records_and_drains(tmp_path: Path) -> None:
     for unit in record["units"].values():
         assert unit["converter_mode"] == "WAIT"
         assert unit["recorded_wh"] == pytest.approx(unit["emulator_wh"], rel=0.01)
-    engine = sa.create_engine(sqlite_url(tmp_path / app.DATABASE_NAME))
+    engine = sa.create_engine(sqlite_url(tmp_path / kept.DATABASE_NAME))
     with engine.connect() as ledger:
         rows = {(row.unit_id, row.deal_id): json.loads(row.record) for row in ledger.execute(sa.select(schema.deals))}
     engine.dispose()

@@ -7,11 +7,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from apis_core import app
+from apis_core import kept
 from apis_core.model.errors import LedgerError
 from custom_components.apis.backup import async_post_backup, async_pre_backup
 
@@ -62,11 +63,32 @@ async def test_an_accelerated_community_has_no_calendar(hass: HomeAssistant, ent
     assert hass.states.get("calendar.house_1_agenda") is None
 
 
-async def test_a_backup_has_whole_files(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
-    MockConfigEntry(domain="apis", title="Off", data={"kind": "trial", "units": 2}).add_to_hass(hass)
-    await async_pre_backup(hass)
-    assert community.asked == [("checkpoint",)]
-    await async_post_backup(hass)
+async def test_a_backup_has_whole_files_and_is_known_as_one(
+    hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity, tmp_path: Path
+) -> None:
+    with patch.object(hass.config, "config_dir", str(tmp_path)), patch("apis_core.kept.settle_restored") as settle:
+        folder = tmp_path / "apis" / entry.entry_id
+        folder.mkdir(parents=True)
+        MockConfigEntry(domain="apis", title="Off", data={"kind": "trial", "units": 2}, disabled_by=ConfigEntryDisabler.USER).add_to_hass(
+            hass
+        )
+        MockConfigEntry(domain="apis", title="Away", data={"kind": "daemon", "url": "http://127.0.0.1:9"}).add_to_hass(hass)
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done()
+        assert not settle.called
+        await async_pre_backup(hass)
+        assert community.asked == [("checkpoint",)]
+        copy = [path.name for path in folder.iterdir()]
+        assert copy == ["backup"]
+        await async_post_backup(hass)
+        # What goes on here is no copy; what is put back is one, once.
+        for files, calls in (([], 0), (copy, 1), ([], 1)):
+            for name in files:
+                (folder / name).touch()
+            assert await hass.config_entries.async_reload(entry.entry_id)
+            await hass.async_block_till_done()
+            assert settle.call_count == calls
+            assert list(folder.iterdir()) == []
 
 
 async def test_removing_units_that_ran_here_leaves_what_they_exchanged_and_nothing_else(
@@ -75,7 +97,7 @@ async def test_removing_units_that_ran_here_leaves_what_they_exchanged_and_nothi
     with patch.object(hass.config, "config_dir", str(tmp_path)):
         entry = await new_node(hass)
         folder = tmp_path / "apis" / entry.entry_id
-        database = app.open_ledger(folder)
+        database = kept.open_ledger(folder)
         deal = replace(a_deal(), cumulate_amount_wh=40.0)
         database.record_deal("E001", deal, None)
         database.record_deal("E002", replace(deal, cumulate_amount_wh=42.0), None)
@@ -83,9 +105,9 @@ async def test_removing_units_that_ran_here_leaves_what_they_exchanged_and_nothi
         await hass.config_entries.async_remove(entry.entry_id)
         await hass.async_block_till_done()
         assert not folder.exists()
-        (kept,) = (tmp_path / "apis/archive").iterdir()
-        assert kept.name.endswith("-street.json")
-        assert [(record["deal_id"], record["exchanged_wh"]) for record in json.loads(kept.read_text())] == [("d1", 42.0)]
+        (archived,) = (tmp_path / "apis/archive").iterdir()
+        assert archived.name.endswith("-street.json")
+        assert [(record["deal_id"], record["exchanged_wh"]) for record in json.loads(archived.read_text())] == [("d1", 42.0)]
         # One that has never shared leaves nothing at all.
         entry = await new_node(hass)
         await hass.config_entries.async_remove(entry.entry_id)
@@ -95,13 +117,13 @@ async def test_removing_units_that_ran_here_leaves_what_they_exchanged_and_nothi
 async def test_a_ledger_that_cannot_be_read_is_kept_as_it_is(
     hass: HomeAssistant, community: FakeCommunity, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with patch.object(hass.config, "config_dir", str(tmp_path)), patch("apis_core.app.stored_deals", side_effect=LedgerError("torn")):
+    with patch.object(hass.config, "config_dir", str(tmp_path)), patch("apis_core.kept.stored_deals", side_effect=LedgerError("torn")):
         entry = await new_node(hass)
         folder = tmp_path / "apis" / entry.entry_id
         folder.mkdir(parents=True)
         (folder / "apis.sqlite").write_text("half a page")
         await hass.config_entries.async_remove(entry.entry_id)
         await hass.async_block_till_done()
-        (kept,) = (tmp_path / "apis/archive").iterdir()
-        assert (kept / "apis.sqlite").read_text() == "half a page"
+        (archived,) = (tmp_path / "apis/archive").iterdir()
+        assert (archived / "apis.sqlite").read_text() == "half a page"
     assert "cannot be read, and is kept as it is: torn" in caplog.text

@@ -16,16 +16,18 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry
 from homeassistant.helpers.typing import ConfigType
 from homeassistant.util import dt as dt_util, slugify
 
-from apis_core import app
+from apis_core import app, kept
 from apis_core.community import Community
 from apis_core.model.errors import ApisError, ConfigError
 from apis_core.model.policy import Policy
 from apis_core.model.unit_plan import UnitPlan
 
 from . import statistics
+from .backup import async_settle_restored
 from .const import CONF_KIND, CONF_POLICY, CONF_UNITS, DOMAIN, END_WITHIN_S, KIND_DAEMON, KIND_NODE, KIND_TRIAL, LOGGER, UNIT
 from .coordinator import ApisConfigEntry, ApisCoordinator, ApisData
 from .entity import async_register_devices, unit_of_device
+from .helpers import data_dir
 from .membership import async_follow_subentries
 from .repairs import async_watch
 from .services import async_setup_services, deal_record, write_deals
@@ -82,6 +84,7 @@ async def _async_open(hass: HomeAssistant, entry: ApisConfigEntry, stack: contex
     try:
         if entry.data[CONF_KIND] == KIND_DAEMON:
             return app.connect_community(async_get_clientsession(hass), entry.data[CONF_URL], entry.data.get(CONF_TOKEN))
+        await async_settle_restored(hass, entry)
         zone = await dt_util.async_get_time_zone(hass.config.time_zone) or UTC
         if entry.data[CONF_KIND] == KIND_NODE:
             policy, _ = Policy.from_json(dict(entry.options[CONF_POLICY]))
@@ -135,15 +138,10 @@ def _plans(entry: ApisConfigEntry) -> list[UnitPlan]:
 def _archive(folder: Path, path: Path) -> None:
     """Keep what was exchanged; a ledger that cannot be read is kept as it is."""
     try:
-        deals = app.stored_deals(folder)
+        deals = kept.stored_deals(folder)
     except ApisError as error:
         LOGGER.warning("the ledger cannot be read, and is kept as it is: %s", error)
         shutil.copytree(folder, path.with_suffix(""))
         return
     if deals:
         write_deals(path, [deal_record(deal) for deal in deals])
-
-
-def data_dir(hass: HomeAssistant, entry: ApisConfigEntry) -> Path:
-    """Where a community within Home Assistant keeps its ledger."""
-    return Path(hass.config.path(DOMAIN, entry.entry_id))

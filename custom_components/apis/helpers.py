@@ -1,9 +1,17 @@
 """Who asks, and what they may."""
 
+from pathlib import Path
+
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 
 from .const import DOMAIN, WHO
+
+
+def data_dir(hass: HomeAssistant, entry: ConfigEntry) -> Path:
+    """Where a community within Home Assistant keeps what it has to remember."""
+    return Path(hass.config.path(DOMAIN, entry.entry_id))
 
 
 async def async_is_admin(hass: HomeAssistant, context: Context | None) -> bool:
