@@ -83,6 +83,8 @@ async def test_deals(hass: HomeAssistant, community: FakeCommunity, device: dict
         found = await call(hass, "get_deals", device_id=device["E001"], state=state)
         assert [deal["deal_id"] for deal in found["deals"]] == [name]
     assert (await call(hass, "get_statement", device_id=device["E001"]))["lines"] == [{"month": "2026-11", "partner": "E002", "deals": 3}]
+    with pytest.raises(ServiceValidationError, match="has to be after its begin"):
+        await call(hass, "get_deals", from_time="2026-11-02 00:00:00", to_time="2026-11-02 00:00:00")
     community.error = CommandRefusedError("E001 has no free slot")
     with pytest.raises(ServiceValidationError, match="no free slot"):
         await call(hass, "create_deal", device_id=device["E001"], partner_device_id=device["E002"], amount_wh=50)

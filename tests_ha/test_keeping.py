@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState, ConfigSubentryData
 from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -127,3 +127,20 @@ async def test_a_ledger_that_cannot_be_read_is_kept_as_it_is(
         (archived,) = (tmp_path / "apis/archive").iterdir()
         assert (archived / "apis.sqlite").read_text() == "half a page"
     assert "cannot be read, and is kept as it is: torn" in caplog.text
+
+
+@pytest.mark.parametrize("number", range(3))
+async def test_what_the_first_release_stored_is_loaded(hass: HomeAssistant, community: FakeCommunity, number: int) -> None:
+    stored = json.loads((Path(__file__).parent / "data/entries-0.1.0.json").read_text())[number]
+    units = [
+        ConfigSubentryData({key: each[key] for key in ("data", "subentry_type", "title", "unique_id")}) for each in stored.pop("subentries")
+    ]
+    entry = MockConfigEntry(domain="apis", subentries_data=units, **stored)
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert entry.state is ConfigEntryState.LOADED
+    assert entry.data == stored["data"]
+    assert entry.options == stored["options"]
+    assert len(entry.get_subentries_of_type("unit")) == len(units)
+    assert hass.states.get("sensor.house_1_battery_battery") is not None

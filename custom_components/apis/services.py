@@ -164,7 +164,10 @@ def _scenario(call: ServiceCall) -> Scenario | None:
 
 def _span(call: ServiceCall) -> tuple[datetime | None, datetime | None]:
     start, end = call.data.get(ATTR_FROM), call.data.get(ATTR_TO)
-    return start and dt_util.as_utc(start), end and dt_util.as_utc(end)
+    start, end = start and dt_util.as_utc(start), end and dt_util.as_utc(end)
+    if start is not None and end is not None and end <= start:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="bad_span")
+    return start, end
 
 
 async def _get_scenario(call: ServiceCall) -> ServiceResponse:

@@ -46,6 +46,11 @@ def test_a_statement_has_a_line_for_each_month_and_partner_in_the_units_own_time
         ("2026-07", "E003", 1, 10),
         ("2026-08", "E002", 1, 20),
     ]
+    # Where the clock is half an hour off, half an hour decides: in Kolkata it is 21:00 still.
+    assert [line.month for line in statement("E001", deals[2:], ZoneInfo("Asia/Kolkata"))] == ["2026-07"]
+    late = [ended("d", "E001", "E002", 20, 19, create_time=last + timedelta(hours=3, minutes=15))]
+    assert [line.month for line in statement("E001", late, ZoneInfo("Asia/Kolkata"))] == ["2026-08"]
+    assert [line.month for line in statement("E001", late, UTC)] == ["2026-07"]
 
 
 def test_a_preview_says_what_the_unit_would_do_now_and_through_the_day() -> None:
