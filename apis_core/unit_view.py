@@ -7,12 +7,15 @@ from typing import Any
 
 from .model.converter import Meter, Reading
 from .model.deal import Deal
+from .model.modes import OperationMode
 from .model.negotiation import Decline
 from .model.scenario import clock_text
 from .model.view import UnitView
 from .node import Node
 from .presets import preset_of
 from .rules import demand, edges
+from .rules.preview import wish_of
+from .rules.slots import promised_wh
 from .rules.statement import Totals, of_deal
 
 
@@ -42,6 +45,7 @@ def view_of(node: Node, own: Sequence[Deal], ended: Totals, *, alive: bool, last
         active_deals=len(own),
         free_slots=node.free_slots(),
         status=_status(node, remaining_wh, now),
+        wish=_wish(node, own, reading, remaining_wh, now),
         last_error=last_error,
         serial_number=settings.serial_number,
         driver=node.capabilities.name,
@@ -75,6 +79,24 @@ def _status(node: Node, remaining_wh: int | None, now: datetime) -> str | None:
     standing = demand.Standing(node.unit_id, now, node.settings.zone, remaining_wh)
     found = demand.status_at(node.settings.scenario, standing)
     return None if isinstance(found, Decline) else found[1].status
+
+
+def _wish(node: Node, own: Sequence[Deal], reading: Reading | None, remaining_wh: int | None, now: datetime) -> dict[str, Any] | None:
+    """What the unit would ask the others for; nothing where it may not."""
+    if reading is None or remaining_wh is None or node.mode is not OperationMode.AUTONOMOUS:
+        return None
+    settings = node.settings
+    standing = demand.Standing(
+        node.unit_id,
+        now,
+        settings.zone,
+        remaining_wh,
+        promised_wh(node.unit_id, own),
+        reading.battery.permission,
+        reading.converter.meter.battery_voltage_v,
+    )
+    wanted = demand.request(settings.scenario, standing, settings.policy, settings.hardware)
+    return None if isinstance(wanted, Decline) else wish_of(wanted)
 
 
 def _house_w(reading: Reading | None, key: str) -> float | None:

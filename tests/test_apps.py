@@ -31,7 +31,7 @@ KNOWN: dict[str, Any] = {
     "boot": "auto", "ingress": False, "ingress_port": 8099, "ingress_stream": False, "panel_icon": "mdi:puzzle", "panel_title": ...,
     "panel_admin": True, "ports": ..., "ports_description": ..., "discovery": ..., "homeassistant": ..., "stage": "stable",
     "options": ..., "schema": ..., "map": ..., "backup": "hot", "apparmor": True, "host_network": False, "hassio_api": False,
-    "uart": False,
+    "uart": False, "image": ...,
 }  # fmt: skip
 SCHEMA = re.compile(
     r"(str|bool|password|url|email|port|int(\(\d*,\d*\))?|float(\([\d.]*,[\d.]*\))?|list\([^)]+\)|device(\([^)]+\))?|match\(.+\))\??"

@@ -16,6 +16,7 @@ class UnitView:
     `next_change`: when its scenario's next time band begins. `preset`: the one its scenario is, if it is one; `request_below_pct` and `offer_above_pct`: the scenario's two edges, where it
     has them. `availability`: parts of the last 1, 7 and 30 days in percent (rules.outages.shares). `device_url`: where its device is, if that can be reached. `totals`: rules.statement.Totals of all its deals.
     `scenario_gap`: the parts of the day for which its scenario says nothing. `driver_health`: see ports.Driver.
+    `wish`: what it would ask the others for now (`direction`, `amountWh`, `pointPerWh`), None for nothing.
     """
 
     unit_id: str
@@ -57,6 +58,7 @@ class UnitView:
     offer_above_pct: float | None = None
     totals: dict[str, float] = field(default_factory=dict)
     availability: dict[str, dict[str, float]] = field(default_factory=dict)
+    wish: dict[str, Any] | None = None
     scenario_gap: str = ""
     driver_version: str = ""
     driver_health: dict[str, Any] = field(default_factory=dict)

@@ -35,14 +35,15 @@ def _moment(scenario: Scenario, standing: Standing, policy: Policy, hardware: Ha
         asked = Offer("", direction.opposite, policy.deal_amount_max_wh, standing.time, policy.deal_grid_current_a)
         answer = demand.accept(asked, scenario, standing, policy, hardware)
         if isinstance(answer, Offer):
-            accepted.append(_said(answer))
+            accepted.append(wish_of(answer))
     return {
         "status": status[1].status,
-        "request": None if isinstance(wanted, Decline) else _said(wanted),
+        "request": None if isinstance(wanted, Decline) else wish_of(wanted),
         "accept": accepted,
         "reason": wanted.reason if isinstance(wanted, Decline) else "",
     }
 
 
-def _said(offer: Offer) -> dict[str, Any]:
+def wish_of(offer: Offer) -> dict[str, Any]:
+    """An offer as faces show it."""
     return {"direction": str(offer.direction), "amountWh": offer.amount_wh, "pointPerWh": offer.point_per_wh}

@@ -24,6 +24,7 @@ from apis_core.model.unit_plan import UnitPlan
 
 from . import statistics
 from .backup import async_settle_restored
+from .cards import async_setup_cards
 from .const import CONF_KIND, CONF_POLICY, CONF_UNITS, DOMAIN, END_WITHIN_S, KIND_DAEMON, KIND_NODE, KIND_TRIAL, LOGGER, UNIT
 from .coordinator import ApisConfigEntry, ApisCoordinator, ApisData
 from .entity import async_register_devices, unit_of_device
@@ -51,6 +52,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up the actions, and what cards ask."""
     async_setup_services(hass)
     async_setup_websocket(hass)
+    await async_setup_cards(hass)
     return True
 
 

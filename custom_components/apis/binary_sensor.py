@@ -33,6 +33,13 @@ def _answers(unit: UnitView) -> bool:
     return unit.alive and unit.reading_age_s is not None and unit.reading_age_s < OLD_S
 
 
+def _has_alarm(unit: UnitView) -> bool | None:
+    """Whether the device tells of an alarm; an emulated one tells of a light one all the time, as the original's does."""
+    if unit.alarm is None:
+        return None
+    return unit.alarm == HEAVY_ALARM or (unit.alarm != NO_ALARM and not unit.is_simulated)
+
+
 def _is_below_target(unit: UnitView) -> bool | None:
     """Whether the battery holds less than the unit's scenario asks for; unknown where that cannot be said in a figure."""
     if unit.state_of_charge_pct is None or unit.request_below_pct is None:
@@ -61,7 +68,7 @@ BINARY_SENSORS = (
         device_class=BinarySensorDeviceClass.PROBLEM,
         entity_category=EntityCategory.DIAGNOSTIC,
         part=Part.CONVERTER,
-        is_on=lambda unit: None if unit.alarm is None else unit.alarm != NO_ALARM,
+        is_on=_has_alarm,
     ),
     UnitBinarySensor(
         key="problem",

@@ -7,6 +7,7 @@ from homeassistant.components import websocket_api
 from homeassistant.components.websocket_api import ActiveConnection
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.util import dt as dt_util
 import probatio
 
@@ -29,7 +30,7 @@ type Handler = Callable[[HomeAssistant, ActiveConnection, Message], None]
 @callback
 def async_setup_websocket(hass: HomeAssistant) -> None:
     """Register the commands."""
-    for command in (ws_communities, ws_subscribe, ws_deals, ws_scenario, ws_preview, ws_statement, ws_set_scenario):
+    for command in (ws_communities, ws_subscribe, ws_deals, ws_scenario, ws_preview, ws_statement, ws_set_scenario, ws_entities):
         websocket_api.async_register_command(hass, command)
 
 
@@ -110,6 +111,29 @@ def ws_subscribe(hass: HomeAssistant, connection: ActiveConnection, message: Mes
     connection.subscriptions[message["id"]] = end
     connection.send_result(message["id"])
     look()
+
+
+@websocket_api.websocket_command({probatio.Required("type"): "apis/entities", **ENTRY})
+@callback
+def ws_entities(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
+    """Which device and entities the community and each of its units have, by their keys."""
+    entry = _entry(hass, connection, message)
+    if entry is None:
+        return
+    begin, units = f"{entry.entry_id}_", sorted((unit.unit_id for unit in entry.runtime_data.coordinator.data.units), key=len, reverse=True)
+    found: dict[str, dict[str, str]] = {unit_id: {} for unit_id in ("", *units)}
+    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
+        rest = entity.unique_id.removeprefix(begin)
+        # The longest id that fits: one may begin as another one does.
+        unit_id = next((unit_id for unit_id in units if rest.startswith(f"{unit_id}_")), "")
+        if entity.disabled_by is None:
+            found[unit_id][rest.removeprefix(f"{unit_id}_")] = entity.entity_id
+
+    def device_id(identifier: str) -> str | None:
+        return dr.async_get_device_id_by_identifier(hass, (DOMAIN, identifier), config_entry_id=entry.entry_id)
+
+    told = {unit_id: {"device_id": device_id(begin + unit_id), "entities": found[unit_id]} for unit_id in units}
+    connection.send_result(message["id"], {"device_id": device_id(entry.entry_id), "entities": found[""], "units": told})
 
 
 @websocket_api.websocket_command(

@@ -1,5 +1,6 @@
 """A browser for the tests here."""
 
+import fcntl
 import os
 from pathlib import Path
 import shutil
@@ -16,6 +17,14 @@ HERE = Path(__file__).parent
 def browser() -> dict[str, str]:
     """An environment in which the scripts here find a browser; brought into .tools/browser when it is not there."""
     folder = ROOT / ".tools/browser"
+    folder.parent.mkdir(exist_ok=True)
+    # Two processes may want it at once.
+    with (folder.parent / "browser.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _brought(folder)
+
+
+def _brought(folder: Path) -> dict[str, str]:
     wanted = (HERE / "package.json").read_text()
     installed = folder / "package.json"
     if not installed.is_file() or installed.read_text() != wanted:

@@ -18,7 +18,7 @@ from tests.test_processes import a_port, emulator, folders, running
 from .homeassistant import HomeAssistant, home_assistant
 from .test_pages import HERE
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 
 async def until(look: Callable[[], Awaitable[Any]], limit_s: float, what: str, home: HomeAssistant) -> Any:

@@ -25,7 +25,7 @@ from .homeassistant import HomeAssistant, home_assistant
 from .relay import relay
 from .test_home_assistant import shots, until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 UNITS = ("E001", "E002", "E003", "E004")
 
 

@@ -1,0 +1,116 @@
+/** What every card is: it finds its community, listens to it while it is shown, and speaks the user's language. */
+import { LitElement, type TemplateResult, html, nothing } from "lit";
+import { property, state } from "lit/decorators.js";
+
+import { communities, linkOf } from "./link";
+import { shared } from "./styles";
+import type { AllThings, CardConfig, Hass, Snapshot, Unit } from "./types";
+import { type Word, named, say } from "./words";
+
+export abstract class ApisCard extends LitElement {
+  static override styles = [shared];
+
+  @property({ attribute: false }) hass?: Hass;
+  @state() protected config: CardConfig = { type: "" };
+  @state() protected snapshot: Snapshot | null = null;
+  @state() protected things: AllThings | null = null;
+  @state() protected sought = false;
+  protected entryId = "";
+  private release: (() => void) | null = null;
+  private opening = false;
+
+  setConfig(config: CardConfig): void {
+    if (typeof config !== "object") throw new Error("expected the card's options");
+    this.config = config;
+    this.let_go();
+  }
+
+  getCardSize(): number {
+    return 6;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.open();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.let_go();
+  }
+
+  protected override updated(): void {
+    void this.open();
+  }
+
+  protected say(word: Word, values: Record<string, string | number> = {}): string {
+    return say(this.hass?.language, word, values);
+  }
+
+  protected named(key: string | null): string {
+    return named(this.hass?.language, key);
+  }
+
+  protected get isAdmin(): boolean {
+    return this.snapshot?.isAdmin ?? false;
+  }
+
+  protected unit(unitId: string | undefined): Unit | undefined {
+    return this.snapshot?.units.find((unit) => unit.unit_id === unitId);
+  }
+
+  protected nameOf(unitId: string): string {
+    return this.unit(unitId)?.name ?? unitId;
+  }
+
+  /** The card's frame, with a sentence in the place of content that is not there. */
+  protected frame(title: string, content: () => TemplateResult | typeof nothing, beside: TemplateResult | typeof nothing = nothing): TemplateResult {
+    const snapshot = this.snapshot;
+    return html`<ha-card>
+      <div class="head">
+        <h2>${this.config.title ?? title}</h2>
+        ${snapshot === null ? nothing : beside}
+      </div>
+      ${snapshot === null
+        ? html`<p class="note soft">${this.sought ? this.say("no_community") : "…"}</p>`
+        : html`${snapshot.available ? nothing : html`<p class="note bad" role="status">${this.say("not_available")}</p>`}
+            ${snapshot.alert === null ? nothing : html`<p class="note bad" role="alert">${this.say("stopped", { reason: snapshot.alert })}</p>`} ${content()}`}
+    </ha-card>`;
+  }
+
+  /** A control of Home Assistant's own, with whoever uses it named by Home Assistant. */
+  protected async choose(entityId: string | undefined, option: string): Promise<void> {
+    if (entityId !== undefined) await this.hass?.callService("select", "select_option", { option }, { entity_id: entityId });
+  }
+
+  private let_go(): void {
+    this.release?.();
+    this.release = null;
+    this.snapshot = null;
+  }
+
+  private async open(): Promise<void> {
+    const hass = this.hass;
+    if (hass === undefined || this.release !== null || this.opening || !this.isConnected) return;
+    this.opening = true;
+    try {
+      const known = await communities(hass);
+      const entry = known.find((each) => each.entry_id === this.config.entry_id) ?? known[0];
+      this.sought = true;
+      if (entry === undefined || !this.isConnected) return;
+      this.entryId = entry.entry_id;
+      const link = linkOf(hass, entry.entry_id);
+      this.release = link.listen((snapshot) => {
+        this.snapshot = snapshot;
+        if (snapshot !== null) void link.all().then((things) => (this.things = things));
+      });
+    } finally {
+      this.opening = false;
+    }
+  }
+}
+
+/** A power in words. */
+export function watts(value: number | null): string {
+  return value === null ? "–" : `${Math.round(value).toLocaleString()} W`;
+}

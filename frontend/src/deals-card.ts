@@ -1,0 +1,212 @@
+/** Every deal of some days, with its whole life. */
+import { type TemplateResult, css, html, nothing } from "lit";
+import { query, state } from "lit/decorators.js";
+
+import { ApisCard } from "./base";
+import { csv, offer, wanted } from "./deals";
+import { shared } from "./styles";
+import type { Deal } from "./types";
+
+const STATES = ["created", "started", "completed", "aborted"];
+const DAY_MS = 86_400_000;
+const SHOWN = 200;
+
+export class DealsCard extends ApisCard {
+  static override styles = [
+    shared,
+    css`
+      .table {
+        overflow: auto;
+        max-height: 460px;
+        margin-top: 12px;
+      }
+      table {
+        border-collapse: collapse;
+        width: 100%;
+        font-size: 0.9rem;
+        font-variant-numeric: tabular-nums;
+      }
+      th,
+      td {
+        text-align: start;
+        padding: 8px 10px 8px 0;
+        border-bottom: 1px solid var(--apis-edge);
+        white-space: nowrap;
+      }
+      th {
+        position: sticky;
+        top: 0;
+        background: var(--card-background-color, #fff);
+        font-weight: 500;
+        color: var(--secondary-text-color);
+      }
+      .number {
+        text-align: end;
+      }
+      td button {
+        border: 0;
+        background: none;
+        padding: 0 2px;
+        color: var(--primary-text-color);
+        text-decoration: underline dotted;
+      }
+      dl {
+        display: grid;
+        grid-template-columns: auto 1fr;
+        gap: 6px 16px;
+      }
+      dt {
+        color: var(--secondary-text-color);
+      }
+      dd {
+        margin: 0;
+        overflow-wrap: anywhere;
+      }
+    `,
+  ];
+
+  @state() private from = day(new Date(Date.now() - DAY_MS));
+  @state() private to = day(new Date());
+  @state() private unitId = "";
+  @state() private wantedState = "";
+  @state() private deals: Deal[] | null = null;
+  @state() private opened: Deal | null = null;
+  @state() private trouble = "";
+  @query("dialog") private dialog?: HTMLDialogElement;
+  private asked = "";
+
+  static getConfigForm(): unknown {
+    return { schema: [{ name: "entry_id", selector: { config_entry: { integration: "apis" } } }, { name: "title", selector: { text: {} } }] };
+  }
+
+  static getStubConfig(): Record<string, unknown> {
+    return {};
+  }
+
+  getGridOptions(): Record<string, unknown> {
+    return { columns: 12, min_columns: 6 };
+  }
+
+  protected override updated(): void {
+    super.updated();
+    void this.look();
+  }
+
+  override render(): TemplateResult {
+    return this.frame(this.say("deals"), () => this.body());
+  }
+
+  private body(): TemplateResult {
+    const live = new Map((this.snapshot?.deals ?? []).map((deal) => [deal.deal_id, deal]));
+    const known = (this.deals ?? []).map((deal) => live.get(deal.deal_id) ?? deal);
+    const found = wanted(known, this.unitId, this.wantedState).toReversed();
+    const units = this.snapshot?.units ?? [];
+    const change = (set: (value: string) => void) => (event: Event) => set((event.target as HTMLInputElement).value);
+    return html`<div class="row note">
+        <label>${this.say("from")}<input type="date" .value=${this.from} max=${this.to} @change=${change((value) => (this.from = value || this.from))} /></label>
+        <label>${this.say("to")}<input type="date" .value=${this.to} min=${this.from} @change=${change((value) => (this.to = value || this.to))} /></label>
+        <label>${this.say("choose_house")}
+          <select @change=${change((value) => (this.unitId = value))}>
+            <option value="">${this.say("all_houses")}</option>
+            ${units.map((unit) => html`<option value=${unit.unit_id}>${unit.name}</option>`)}
+          </select>
+        </label>
+        <label>${this.say("state")}
+          <select @change=${change((value) => (this.wantedState = value))}>
+            <option value="">${this.say("all_states")}</option>
+            ${STATES.map((each) => html`<option value=${each}>${this.named(each)}</option>`)}
+          </select>
+        </label>
+        <button ?disabled=${found.length === 0} @click=${() => offer(`deals-${this.from}-${this.to}.csv`, "text/csv", csv(found))}>${this.say("csv")}</button>
+        <button ?disabled=${found.length === 0} @click=${() => offer(`deals-${this.from}-${this.to}.json`, "application/json", JSON.stringify(found, null, 2))}>${this.say("json")}</button>
+      </div>
+      ${this.trouble === "" ? nothing : html`<p class="note bad" role="alert">${this.trouble}</p>`}
+      ${this.deals !== null && found.length === 0 ? html`<p class="note soft">${this.say("no_deals")}</p>` : this.table(found)} ${this.detail()}`;
+  }
+
+  private table(deals: Deal[]): TemplateResult {
+    return html`<div class="table" tabindex="0" role="region" aria-label=${this.say("deals")}>
+      <table>
+        <thead>
+          <tr><th>${this.say("time")}</th><th>${this.say("giver")}</th><th>${this.say("taker")}</th><th class="number">${this.say("energy")}</th><th>${this.say("state")}</th></tr>
+        </thead>
+        <tbody>
+          ${deals.slice(0, SHOWN).map(
+            (deal) => html`<tr>
+              <td><button @click=${() => this.show(deal)}>${this.moment(deal.created)}</button></td>
+              <td>${this.nameOf(deal.from)}</td>
+              <td>${this.nameOf(deal.to)}</td>
+              <td class="number">${deal.exchanged_wh.toFixed(0)} / ${deal.amount_wh} Wh</td>
+              <td class=${deal.state === "aborted" ? "bad" : ""}>${this.named(deal.state)}</td>
+            </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>`;
+  }
+
+  private detail(): TemplateResult {
+    const deal = this.opened;
+    const rows: [string, string][] =
+      deal === null
+        ? []
+        : [
+            [this.say("giver"), this.nameOf(deal.from)],
+            [this.say("taker"), this.nameOf(deal.to)],
+            [this.say("agreed"), `${deal.amount_wh} Wh · ${deal.current_a} A`],
+            [this.say("exchanged"), `${deal.exchanged_wh.toFixed(1)} Wh`],
+            [this.say("price"), deal.point_per_wh === null ? "–" : `${(deal.point_per_wh * deal.exchanged_wh).toFixed(0)} (${deal.point_per_wh} / Wh)`],
+            [this.say("created"), this.moment(deal.created)],
+            [this.say("started"), deal.started === null ? "–" : this.moment(deal.started)],
+            [this.say("ended"), deal.ended === null ? "–" : this.moment(deal.ended)],
+            [this.say("state"), this.named(deal.state)],
+            ...(deal.reason === null ? [] : ([[this.say("reason"), deal.reason]] as [string, string][])),
+          ];
+    const runs = deal !== null && deal.ended === null && this.isAdmin;
+    return html`<dialog aria-label=${this.say("deals")} @close=${() => (this.opened = null)}>
+      <dl>${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
+      <div class="row">
+        ${runs ? html`<button @click=${() => this.stop(deal)}>${this.say("stop_deal")}</button>` : nothing}
+        <button class="main" @click=${() => this.dialog?.close()}>${this.say("close")}</button>
+      </div>
+    </dialog>`;
+  }
+
+  private moment(text: string): string {
+    return new Date(text).toLocaleString(this.hass?.language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  }
+
+  private show(deal: Deal): void {
+    this.opened = deal;
+    void this.updateComplete.then(() => this.dialog?.showModal());
+  }
+
+  private async stop(deal: Deal): Promise<void> {
+    this.dialog?.close();
+    try {
+      await this.hass?.callService("apis", "stop_deal", { deal_id: deal.deal_id, config_entry_id: this.entryId });
+    } catch (error) {
+      this.trouble = String((error as { message?: string }).message ?? error);
+    }
+  }
+
+  /** Ask again when another time is wanted, or a deal has come, gone or gone on. */
+  private async look(): Promise<void> {
+    if (this.snapshot === null || this.hass === undefined) return;
+    const now = this.snapshot.deals.map((deal) => `${deal.deal_id}${deal.state}`).join();
+    const asked = [this.entryId, this.from, this.to, now].join("|");
+    if (asked === this.asked) return;
+    this.asked = asked;
+    const until = new Date(new Date(`${this.to}T00:00:00`).getTime() + DAY_MS);
+    try {
+      this.deals = await this.hass.callWS<Deal[]>({ type: "apis/deals", entry_id: this.entryId, from: new Date(`${this.from}T00:00:00`).toISOString(), to: until.toISOString() });
+      this.trouble = "";
+    } catch (error) {
+      this.trouble = String((error as { message?: string }).message ?? error);
+    }
+  }
+}
+
+function day(date: Date): string {
+  return `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")}`;
+}

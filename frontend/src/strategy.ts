@@ -1,0 +1,87 @@
+/** A whole dashboard for a community: what happens, every house, its history, and what a commissioning needs. */
+import { communities, linkOf } from "./link";
+import type { AllThings, CardConfig, Hass, Snapshot } from "./types";
+import { type Word, say } from "./words";
+
+interface Config {
+  entry_id?: string;
+}
+
+type View = Record<string, unknown>;
+
+export class ApisStrategy {
+  static async generate(config: Config, hass: Hass): Promise<Record<string, unknown>> {
+    const known = await communities(hass, true);
+    const entry = known.find((each) => each.entry_id === config.entry_id) ?? known[0];
+    if (entry === undefined) return { views: [{ title: "APIS", cards: [{ type: "custom:apis-community-card" }] }] };
+    const snapshot = await first(hass, entry.entry_id);
+    const things = await hass.callWS<AllThings>({ type: "apis/entities", entry_id: entry.entry_id });
+    return { title: entry.title, views: views(hass, entry.entry_id, snapshot, things) };
+  }
+
+  static getCreateSuggestions(): unknown {
+    return { title: "APIS", icon: "mdi:home-battery" };
+  }
+}
+
+function first(hass: Hass, entryId: string): Promise<Snapshot | null> {
+  return new Promise((done) => {
+    const end = linkOf(hass, entryId).listen((snapshot) => {
+      done(snapshot);
+      // The page that comes next listens itself; until then the subscription is kept.
+      setTimeout(() => end(), 2000);
+    });
+    setTimeout(() => done(null), 5000);
+  });
+}
+
+/** A row without the house's name, which stands above it. */
+function row(hass: Hass, house: string, entity: string | undefined): unknown[] {
+  if (entity === undefined) return [];
+  const whole = String(hass.states[entity]?.attributes.friendly_name ?? entity);
+  return [{ entity, name: whole.replace(house, "").replace(/^[\s▸]+/, "") || whole }];
+}
+
+function views(hass: Hass, entryId: string, snapshot: Snapshot | null, things: AllThings): View[] {
+  const word = (key: Word): string => say(hass.language, key);
+  const units = snapshot?.units ?? [];
+  const card = (kind: string, more: Partial<CardConfig> = {}): CardConfig => ({ type: `custom:apis-${kind}-card`, entry_id: entryId, ...more });
+  const grid = (...cards: unknown[]): unknown => ({ type: "grid", cards });
+  const wide = (...cards: unknown[]): unknown => ({ type: "grid", column_span: 2, cards });
+  const own = things.entities;
+  const tile = (entity: string | undefined, name: Word, more: Record<string, unknown> = {}): unknown[] => (entity === undefined ? [] : [{ type: "tile", entity, name: word(name), ...more }]);
+  const tiles = [
+    ...tile(own.community_mode, "mode", { features: [{ type: "select-options" }], grid_options: { columns: "full" } }),
+    ...tile(own.energy_shared_today, "shared_today"),
+    ...tile(own.self_sufficiency, "self_sufficiency"),
+    ...tile(own.stop_all, "stop_all", { hide_state: true, tap_action: { action: "more-info" }, grid_options: { columns: "full" } }),
+  ];
+  const of = (key: string): string[] => units.map((unit) => things.units[unit.unit_id]?.entities[key]).filter((entity) => entity !== undefined);
+  const graph = (title: string, key: string): unknown[] => (of(key).length === 0 ? [] : [{ type: "history-graph", title, hours_to_show: 24, entities: of(key), grid_options: { columns: "full" } }]);
+  const found: View[] = [
+    {
+      title: word("overview"),
+      path: "overview",
+      icon: "mdi:home-group",
+      type: "sections",
+      max_columns: 3,
+      sections: [wide({ ...card("community"), grid_options: { columns: "full" } }), grid(...tiles), wide({ ...card("deals"), grid_options: { columns: "full" } })],
+    },
+    { title: word("houses"), path: "houses", icon: "mdi:home-battery", type: "sections", max_columns: 3, sections: units.map((unit) => grid({ ...card("unit", { unit_id: unit.unit_id }), grid_options: { columns: "full" } })) },
+    { title: word("scenario"), path: "scenario", icon: "mdi:script-text", type: "sections", max_columns: 2, sections: [wide({ ...card("scenario"), grid_options: { columns: "full" } })] },
+    {
+      title: word("history"),
+      path: "history",
+      icon: "mdi:chart-line",
+      type: "sections",
+      max_columns: 1,
+      sections: [grid(...graph(word("battery"), "state_of_charge"), ...graph(word("line"), "grid_power"))],
+    },
+  ];
+  if (snapshot?.isAdmin === true) {
+    const rows = ["converter_mode", "grid_voltage", "grid_current", "exchange_permitted", "alarm", "connectivity", "last_error"];
+    const check = units.map((unit) => ({ type: "entities", title: unit.name, entities: rows.flatMap((key) => row(hass, unit.name, things.units[unit.unit_id]?.entities[key])) }));
+    found.push({ title: word("commissioning"), path: "commissioning", icon: "mdi:tools", type: "sections", max_columns: 3, sections: check.map((each) => grid({ ...each, grid_options: { columns: "full" } })) });
+  }
+  return found;
+}
