@@ -1,7 +1,7 @@
 """The composition root: puts the parts together. The only module that may import everything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 import contextlib
 from datetime import UTC, datetime, tzinfo
 import hashlib
@@ -101,6 +101,7 @@ async def open_community(
             workshop.on_leaving = community.reference_leaves
             community.checkpoints = [writer.checkpoint, store_file.checkpoint]
             community.maker = _maker(workshop, community, setups[0])
+            community.plans.update({setup.plan.unit_id: setup.plan for setup in setups if setup.plan is not None})
             _look_who_is_missing(community)
             community.guard, community.end_within_s = guards.scope, end_within_s
             if isinstance(guards, GuardProcess):
@@ -205,14 +206,21 @@ async def _keep_trying(community: LocalCommunity, workshop: Workshop, setups: Se
     by_id = {setup.settings.unit_id: setup for setup in setups}
     while True:
         await asyncio.sleep(RETRY_S)
-        for unit_id in sorted(community.absent & set(by_id)):
+        for unit_id in sorted(community.absent):
             try:
-                device = await workshop.open(by_id[unit_id])
-                node = await workshop.make(by_id[unit_id], device)
-                node.role.reachable = community.unit_ids
-                await community.start_unit(node)
+                await community.start_unit(await _made_again(community, workshop, unit_id, by_id))
             except ApisError as error:
                 _LOGGER.debug("%s: %s", unit_id, error)
+
+
+async def _made_again(community: LocalCommunity, workshop: Workshop, unit_id: str, setups: Mapping[str, UnitSetup]) -> Node:
+    """A unit from what it is made from now. Raises ApisError."""
+    if community.maker is not None and unit_id in community.plans:
+        return await (await community.maker(community.plans[unit_id]))()
+    device = await workshop.open(setups[unit_id])
+    node = await workshop.make(setups[unit_id], device)
+    node.role.reachable = community.unit_ids
+    return node
 
 
 async def _agreed_policy(store: EmbeddedStore, setups: Sequence[UnitSetup]) -> None:

@@ -47,6 +47,8 @@ class LocalCommunity:
         self.dead: set[str] = set()
         # Units of this process whose devices have not answered yet.
         self.absent: set[str] = set()
+        # What units were made from, where somebody keeps that as data.
+        self.plans: dict[str, UnitPlan] = {}
         # How long the units may take to end in order [wall s]; None: as long as their policy gives their deals.
         self.end_within_s: float | None = None
         # Bring a file up to date, for whoever copies it.
@@ -408,6 +410,7 @@ class LocalCommunity:
         if plan.unit_id in self.nodes and plan.unit_id not in self.dead:
             raise CommandRefusedError(f"{plan.unit_id} runs here already: give the new unit another id")
         await self.start_unit(await self._made(plan))
+        self.plans[plan.unit_id] = plan
         if plan.unit_id not in (await self.policy()).member_unit_ids:
             try:
                 await self.join(plan.unit_id, who)
@@ -418,11 +421,25 @@ class LocalCommunity:
     async def update_unit(self, plan: UnitPlan, who: str) -> None:
         """See Community."""
         make = await self._prepared(plan)
-        old = self._node(plan.unit_id)
+        old, before = self._node(plan.unit_id), self.plans.get(plan.unit_id)
         if plan.unit_id not in self.dead:
             await old.stop(f"changed by {who}")
             self.dead.add(plan.unit_id)
-        await self.start_unit(await make())
+        try:
+            await self.start_unit(await make())
+        except ApisError:
+            if before is not None:
+                await self._go_back_to(before)
+            raise
+        self.plans[plan.unit_id] = plan
+
+    async def _go_back_to(self, plan: UnitPlan) -> None:
+        """Run a unit as it was before; if even that cannot be, it is absent and tried again."""
+        try:
+            await self.start_unit(await self._made(plan))
+        except ApisError as error:
+            _LOGGER.warning("%s is as it was, and cannot be started again yet: %s", plan.unit_id, error)
+            self.absent.add(plan.unit_id)
 
     async def remove_unit(self, unit_id: str, who: str) -> None:
         """See Community."""
@@ -466,6 +483,7 @@ class LocalCommunity:
             await self.nodes[unit_id].stop(reason)
         self.dead.discard(unit_id)
         self.absent.discard(unit_id)
+        self.plans.pop(unit_id, None)
         del self.nodes[unit_id]
         self._herald.tell(Event("notice", self.clock.now(), f"{unit_id} has gone: {reason}", unit_id))
 

@@ -113,7 +113,7 @@ def planned(plan: UnitPlan, policy: Policy, zone: tzinfo, community_id: str) -> 
     """One of them, whose policy is ready."""
     name = plan.name or plan.unit_id
     settings = Settings(plan.unit_id, policy, plan.hardware, plan.scenario, zone, community_id, community_id, name, plan.serial_number)
-    return UnitSetup(settings, plan.addresses, plan.system_type, plan.driver_options)
+    return UnitSetup(settings, plan.addresses, plan.system_type, plan.driver_options, plan=plan)
 
 
 def demo_setups(units: int, port: int, policy: Policy, hardware: Hardware, scenario: Scenario) -> tuple[UnitSetup, ...]:

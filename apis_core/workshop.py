@@ -20,6 +20,7 @@ from .ledger.unit_ledger import LedgerWriter, UnitLedger
 from .model.errors import ConfigError
 from .model.installation import EMULATED, Address, UnitFiles
 from .model.scenario import Scenario
+from .model.unit_plan import UnitPlan
 from .node import Node
 from .ports import Clock, Driver, Guard, Ledger
 from .unit.settings import Settings
@@ -30,7 +31,10 @@ ORIGIN = "scenario_origin"
 
 @dataclass(frozen=True, slots=True)
 class UnitSetup:
-    """Everything one unit of this process is made from. `addresses` by the names that drivers know them under."""
+    """Everything one unit of this process is made from: `files`, or a `plan` that somebody keeps as data.
+
+    `addresses` by the names that drivers know them under.
+    """
 
     settings: Settings
     addresses: Mapping[str, Address]
@@ -39,6 +43,7 @@ class UnitSetup:
     deal_log_format: str | None = None
     state_file: Path | None = None
     files: UnitFiles | None = None
+    plan: UnitPlan | None = None
 
     @property
     def emulator(self) -> Address:

@@ -20,11 +20,12 @@ from apis_core.emulator.world import World
 from apis_core.local_community import LocalCommunity
 from apis_core.model.converter import ConverterMode
 from apis_core.model.deal import Deal, Direction
-from apis_core.model.errors import CommandRefusedError, ConfigError, DriverError
+from apis_core.model.errors import ApisError, CommandRefusedError, ConfigError, DriverError
 from apis_core.model.installation import Address
 from apis_core.model.modes import Command, CommandKind, OperationMode
 from apis_core.model.rule_change import RuleChange
 from apis_core.model.unit_plan import UnitPlan
+from apis_core.node import Node
 from apis_core.presets import PRESETS, hardware, policy_for, scenario
 from apis_core.server.client import RemoteCommunity
 from apis_core.server.endpoint import serve
@@ -119,6 +120,29 @@ async def test_what_cannot_be_is_refused_and_nothing_has_changed(house: House) -
     assert not house.local.dead
     assert [sentence.split(":")[1].strip() for sentence in await face.check_limits(weak)] == ["gridCurrentCapacityA"]
     assert await face.check_limits(hardware()) == ()
+
+
+async def test_a_change_that_fails_half_way_leaves_the_unit_as_it_was(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, failures = Node.start, [DriverError("the device fell silent")]
+
+    async def fail_first(self: Node) -> None:
+        if failures:
+            raise failures.pop()
+        await start(self)
+
+    monkeypatch.setattr(Node, "start", fail_first)
+    with pytest.raises(ApisError, match="the device fell silent"):
+        await house.face.update_unit(house.plan("E003", name="Mill"), ME)
+    assert not house.local.dead
+    assert {unit.unit_id: unit.name for unit in (await house.face.snapshot()).units}["E003"] == "E003"
+    # Where even that fails, it is absent, and started again with its old settings as soon as it answers.
+    failures.extend([DriverError("silent"), DriverError("still silent")])
+    with pytest.raises(ApisError, match="still silent"):
+        await house.face.update_unit(house.plan("E003", name="Mill"), ME)
+    assert house.local.absent == {"E003"}
+    deal = await house.face.create_deal("E001", "E002", 5, who=ME)
+    await house.until(lambda: not house.local.board.deals())
+    assert next(each for each in await house.face.deals() if each.deal_id == deal.deal_id).is_completed
 
 
 async def test_a_unit_that_is_taken_out_in_mid_deal_ends_its_own_in_order(house: House) -> None:

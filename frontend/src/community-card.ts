@@ -254,14 +254,13 @@ export class CommunityCard extends ApisCard {
       @pointermove=${(event: PointerEvent) => this.drag(event, base)}
       @pointerup=${() => this.drop()}
     >
-      <title>${this.inWords(unit)}</title>
       <clipPath id=${clip}><path d=${roof}></path></clipPath>
       <path class="wall" d=${roof}></path>
       <rect class="fill" clip-path="url(#${clip})" x=${-half} y=${-half + full} width=${size} height=${size - full}></rect>
       <path class="wall" style="fill:none" d=${roof}></path>
       <text class="pct" y="${half * 0.45}" style="font-size:${Math.max(11, size * 0.22)}px">${pct === null ? "?" : `${Math.round(pct)}%`}</text>
       ${unit.is_grid_master ? this.crown(-half * 0.95, -half * 0.85) : nothing} ${unit.is_voltage_reference ? this.wave(half * 0.95, -half * 0.85) : nothing}
-      ${names ? svg`<text class="label" y=${half + 14}>${unit.name}</text><text class="label small" y=${half + 28}>${this.below(unit)}</text>` : nothing}
+      ${names ? svg`<text class="label" y=${half + 14}>${unit.name}</text> <text class="label small" y=${half + 28}>${this.below(unit)}</text>` : nothing}
     </g>`;
   }
 

@@ -79,7 +79,7 @@ for (const [name, more] of [
   await page(name, more, async (page) => {
     const card = await open(page, "overview", "apis-community-card");
     await page.screenshot({ path: `${folder}/overview-${name}.png` });
-    seen[`overview-${name}`] = await card.innerText();
+    seen[`overview-${name}`] = await card.locator("ha-card").innerText();
     await check(page, `overview-${name}`, "apis-community-card");
     await check(page, `deals-${name}`, "apis-deals-card");
   });
@@ -176,6 +176,47 @@ await page("deals", {}, async (page) => {
   await page.keyboard.press("Escape");
   const [download] = await Promise.all([page.waitForEvent("download"), card.getByRole("button", { name: "CSV" }).click()]);
   seen.csv = readFileSync(await download.path(), "utf8").split("\r\n")[0];
+});
+
+// A deal from its creation to its completion, and a converter by hand.
+await page("watched", {}, async (page) => {
+  const card = await open(page, "overview", "apis-community-card");
+  const act = (domain, service, data, target, answer) =>
+    page.evaluate(
+      ([domain, service, data, target, answer]) => document.querySelector("home-assistant").hass.callService(domain, service, data, target, false, answer),
+      [domain, service, data, target, answer],
+    );
+  const mode = (option) => act("select", "select_option", { option }, { entity_id: "select.sea_street_mode" });
+  const things = await page.evaluate(async () => {
+    const { hass } = document.querySelector("home-assistant");
+    const [{ entry_id }] = await hass.callWS({ type: "apis/communities" });
+    return hass.callWS({ type: "apis/entities", entry_id });
+  });
+  await mode("heteronomous");
+  const { response } = await act("apis", "get_deals", { state: "running" }, undefined, true);
+  for (const deal of response.deals) await act("apis", "stop_deal", { deal_id: deal.deal_id });
+  await card.getByText("Nobody shares now.").first().waitFor({ timeout: 90000 });
+  await act("apis", "create_deal", { device_id: things.units.E003.device_id, partner_device_id: things.units.E004.device_id, amount_wh: 3 });
+  await card.locator("path.stream").first().waitFor({ timeout: 30000 });
+  await card.getByText("House 3 gives").waitFor({ timeout: 60000 });
+  await page.screenshot({ path: `${folder}/deal-runs.png` });
+  await card.getByText("Nobody shares now.").first().waitFor({ timeout: 90000 });
+  const row = page.locator("apis-deals-card tbody tr").first();
+  await row.getByText("Completed").waitFor({ timeout: 20000 });
+  seen.completed = await row.innerText();
+
+  await mode("manual");
+  const house = await open(page, "houses", "apis-unit-card", 1);
+  await house.getByRole("button", { name: "Control by hand" }).click();
+  await house.locator("select[name=mode]").selectOption("voltage_reference");
+  await house.locator("input[name=voltage]").fill("350");
+  await page.screenshot({ path: `${folder}/hand.png` });
+  await check(page, "hand", "apis-unit-card");
+  await house.getByRole("button", { name: "Send" }).click();
+  await house.getByText("holds the line", { exact: false }).first().waitFor({ timeout: 30000 });
+  seen.byHand = await house.locator("p.note").first().innerText();
+  await act("apis", "control_converter", { device_id: things.units.E002.device_id, mode: "wait" });
+  await mode("autonomous");
 });
 
 for (const view of ["history", "commissioning"]) {

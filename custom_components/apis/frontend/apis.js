@@ -258,14 +258,13 @@ var pe=Object.defineProperty;var ue=Object.getOwnPropertyDescriptor;var m=(n,s,t
       @pointermove=${g=>this.drag(g,i)}
       @pointerup=${()=>this.drop()}
     >
-      <title>${this.inWords(t)}</title>
       <clipPath id=${p}><path d=${c}></path></clipPath>
       <path class="wall" d=${c}></path>
       <rect class="fill" clip-path="url(#${p})" x=${-o} y=${-o+y} width=${r} height=${r-y}></rect>
       <path class="wall" style="fill:none" d=${c}></path>
       <text class="pct" y="${o*.45}" style="font-size:${Math.max(11,r*.22)}px">${a===null?"?":`${Math.round(a)}%`}</text>
       ${t.is_grid_master?this.crown(-o*.95,-o*.85):u} ${t.is_voltage_reference?this.wave(o*.95,-o*.85):u}
-      ${$?D`<text class="label" y=${o+14}>${t.name}</text><text class="label small" y=${o+28}>${this.below(t)}</text>`:u}
+      ${$?D`<text class="label" y=${o+14}>${t.name}</text> <text class="label small" y=${o+28}>${this.below(t)}</text>`:u}
     </g>`}crown(t,e){return D`<g transform="translate(${t.toFixed(1)} ${e.toFixed(1)})"><circle class="badge" r="10"></circle><path class="sign" d="M-6 4 L-7 -4 L-3 -0.5 L0 -6 L3 -0.5 L7 -4 L6 4 Z"></path></g>`}wave(t,e){return D`<g transform="translate(${t.toFixed(1)} ${e.toFixed(1)})"><circle class="badge" r="10"></circle><path class="wave" d="M-6.5 0 q3.2 -7 6.5 0 t6.5 0"></path></g>`}below(t){if(!t.alive)return this.say("away");if(t.wish!==null&&t.converter_mode==="WAIT")return this.wish(t);let e=t.solar_w===null?"":`☀ ${P(t.solar_w)}`,i=t.load_w===null?"":`⌂ ${P(t.load_w)}`;return[e,i].filter(Boolean).join(" ")}wish(t){return t.wish===null?"":this.say(t.wish.direction==="charge"?"asks":"offers",{wh:t.wish.amountWh})}inWords(t){let e={CHARGE:this.say("charge"),DISCHARGE:this.say("discharge"),VOLTAGE_REFERENCE:this.say("voltage_reference_mode"),WAIT:this.say("wait")},i=t.state_of_charge_pct;return[`${i===null?"?":`${Math.round(i)}%`} ${t.name} ${this.below(t)}`,t.alive?e[t.converter_mode??""]??"":this.say("away"),t.is_grid_master?this.say("grid_master"):"",t.is_voltage_reference?this.say("voltage_reference"):"",this.wish(t),t.solar_w===null?"":`${this.say("solar")} ${P(t.solar_w)}`,t.load_w===null?"":`${this.say("load")} ${P(t.load_w)}`].filter(Boolean).join(", ")}legend(){let t=e=>h`<svg viewBox="-12 -12 24 24" aria-hidden="true">${e}</svg>`;return h`<div class="legend note soft">
       <span>${t(this.crown(0,0))} ${this.say("grid_master")}</span>
       <span>${t(this.wave(0,0))} ${this.say("voltage_reference")}</span>
