@@ -83,9 +83,10 @@ class HomeAssistant:
         return answer["result"]
 
     async def hang_up(self) -> None:
-        """End the websocket, if there is one."""
+        """End the websocket, if there is one; the next question opens another."""
         if self._socket is not None:
             await self._socket.close()
+            self._socket = None
 
     async def act(self, action: str, *, answer: bool = False, target: str = "", **data: Any) -> Any:
         """An action, and its answer."""

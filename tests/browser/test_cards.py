@@ -33,6 +33,8 @@ async def test_a_dashboard_from_nothing(tmp_path: Path, browser: dict[str, str])
             return any(deal["state"] == "started" for deal in running)
 
         await until(sharing, 90, "no deal begins", home)
+        # Whoever says nothing for minutes is hung up on.
+        await home.hang_up()
         command = ["node", str(HERE / "cards.mjs"), home.url, str(tmp_path), "/sea-street"]
         result = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=420, check=False, env=browser)
         assert result.returncode == 0, result.stderr[-3000:]
