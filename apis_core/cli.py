@@ -73,6 +73,7 @@ def main() -> None:
 
 cli.command()(cli_virtual.simulate)
 cli.command()(cli_virtual.chaos)
+cli.command()(cli_virtual.sweep)
 cli.command()(cli_devices.driver)
 cli.command()(cli_devices.simulate_devices)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .simulation.tables import Result
 
 console = Console()
+BAR = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn())
 
 
 def simulate(
@@ -101,8 +102,7 @@ def chaos(
     first, last = _seeds(seeds)
     given = None if plan is None else search.read_plan(plan)
     failed: list[int] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*BAR, console=console, transient=True) as bar:
         task = bar.add_task("runs", total=last - first)
         for outcome in search.runs(range(first, last), units, hours, given, jobs):
             bar.advance(task)
@@ -121,6 +121,55 @@ def chaos(
     console.print(f"{last - first} runs of {hours:g} h with {units} houses: {len(failed)} went wrong", highlight=False)
     if failed:
         raise typer.Exit(1)
+
+
+def sweep(
+    grid: Annotated[Path, typer.Option(help="A YAML file: `base` for what all cells have, `grid` for lists of values.")],
+    out: Annotated[Path, typer.Option(help="Where cells are kept; what is there is not played again.")] = Path("sweep"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are processors without it.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A dask.distributed scheduler, for more than one machine.")
+    ] = None,
+) -> None:
+    """Fleets of houses that differ in a few parameters: a table, a heat map, and what each cell cost."""
+    from .simulation import sweep as sweeps  # numpy and the physics, which other commands do without
+
+    wanted = sweeps.read(grid)
+    with Progress(*BAR, console=console, transient=True) as bar, _workers(jobs, scheduler) as mapped:
+        task = bar.add_task("cells")
+        played = sweeps.run(wanted, out, mapped, lambda done, whole: bar.update(task, completed=done, total=whole))
+    costs = sorted(result["seconds"] for result in sweeps.kept(out).values())
+    console.print(f"{played} of {len(wanted.cells())} cells were played; one takes {costs[len(costs) // 2]:.2f} s", highlight=False)
+    console.print(f"wrote {out / sweeps.TABLE}", highlight=False)
+    try:
+        path = sweeps.write_maps(wanted, out)
+    except ModuleNotFoundError:
+        console.print("no heat map: the extra `report` is not installed", highlight=False)
+    else:
+        console.print(f"wrote {path}" if path is not None else "no heat map: one needs two parameters", highlight=False)
+
+
+@contextlib.contextmanager
+def _workers(jobs: int | None, scheduler: str | None) -> Iterator[Any]:
+    """What plays many cells, and gives each as soon as it is done."""
+    if scheduler is None:
+        from concurrent.futures import ProcessPoolExecutor, as_completed
+        from multiprocessing import get_context
+
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            yield lambda work, values: (done.result() for done in as_completed([pool.submit(work, value) for value in values]))
+        return
+    try:
+        import distributed
+    except ModuleNotFoundError:
+        raise ConfigError((Problem("--scheduler", scheduler, "the extra `cluster` installed"),)) from None
+    with distributed.Client(scheduler) as client:  # type: ignore[no-untyped-call]
+
+        def mapped(work: Any, values: Any) -> Iterator[Any]:
+            for done in distributed.as_completed(client.map(work, values, pure=False)):  # type: ignore[no-untyped-call]
+                yield done.result()
+
+        yield mapped
 
 
 def _seeds(text: str) -> tuple[int, int]:
@@ -152,9 +201,8 @@ def _until_interrupted() -> Iterator[Any]:
     """A progress bar per run; an interrupt ends the run at its next hour, and what was done is kept."""
     stopped: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: stopped.append(number))
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Progress(*BAR, console=console, transient=True) as bar:
 
             def ask(name: str) -> Ask:
                 task = bar.add_task(name, total=1.0)
