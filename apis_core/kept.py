@@ -15,6 +15,7 @@ from .model.deal import Deal
 from .model.errors import ClusterError, ConfigError, Problem
 from .model.modes import OperationMode
 from .unit.board import DEAL, Board
+from .unit.controller import ACCOUNT
 from .workshop import UnitSetup
 
 DATABASE_NAME = "apis.sqlite"
@@ -94,3 +95,19 @@ async def settle_restored(data_dir: Path) -> None:
             await board.ask_to_stop(entry.key.removeprefix(DEAL), "restored from a backup")
     finally:
         await store_file.close()
+    await asyncio.to_thread(_forget_flows, data_dir)
+
+
+def _forget_flows(data_dir: Path) -> None:
+    """What flowed when a backup was made went on nobody knows how long: none of the time since is counted by it."""
+    for path in data_dir.glob("*.sqlite"):
+        if path.name == STORE_NAME:
+            continue
+        database = LedgerDatabase(sqlite_url(path))
+        try:
+            for unit_id in database.unit_ids():
+                account = database.state(unit_id, ACCOUNT)
+                if account is not None and account.pop("flow", None) is not None:
+                    database.set_state(unit_id, ACCOUNT, account)
+        finally:
+            database.close()

@@ -164,6 +164,7 @@ class LocalCommunity:
         try:
             await node.start()
         except ApisError:
+            self.dead.add(node.unit_id)
             await node.kill()
             raise
         self.dead.discard(node.unit_id)
@@ -420,12 +421,18 @@ class LocalCommunity:
 
     async def update_unit(self, plan: UnitPlan, who: str) -> None:
         """See Community."""
-        make = await self._prepared(plan)
+        if plan.unit_id in self.absent and plan.unit_id not in self.nodes:
+            # It could not even be opened: from now on it is tried with what is said now.
+            self.plans[plan.unit_id] = plan
+            await self.start_unit(await self._made(plan))
+            return
         old, before = self._node(plan.unit_id), self.plans.get(plan.unit_id)
+        make = await self._prepared(plan)
         if plan.unit_id not in self.dead:
             await old.stop(f"changed by {who}")
             self.dead.add(plan.unit_id)
         try:
+            _let_go(old, before, plan)
             await self.start_unit(await make())
         except ApisError:
             if before is not None:
@@ -443,6 +450,12 @@ class LocalCommunity:
 
     async def remove_unit(self, unit_id: str, who: str) -> None:
         """See Community."""
+        if unit_id in self.absent and unit_id not in self.nodes:
+            if unit_id in (await self.policy()).member_unit_ids:
+                await self.leave(unit_id, who)
+            self.absent.discard(unit_id)
+            self.plans.pop(unit_id, None)
+            return
         node = self._node(unit_id)
         if len(self.nodes) == 1:
             raise CommandRefusedError(f"{unit_id} is the last unit here: remove the community instead")
@@ -540,6 +553,13 @@ class LocalCommunity:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+def _let_go(old: Node, before: UnitPlan | None, plan: UnitPlan) -> None:
+    """Whether a unit's old device may be left to itself. Raises CommandRefusedError."""
+    same = before is not None and (before.device, before.system_type) == (plan.device, plan.system_type)
+    if not same and old.controller.converter.mode not in (None, ConverterMode.WAIT):
+        raise CommandRefusedError(f"{plan.unit_id}: its converter was not read in wait, and would be left on without anybody's watch")
 
 
 def later(first: Deal | None, second: Deal) -> Deal:

@@ -18,6 +18,9 @@ from .rules.preview import wish_of
 from .rules.slots import promised_wh
 from .rules.statement import Totals, of_deal
 
+# A device that was not read for so long does not answer [wall s].
+SILENT_S = 60.0
+
 
 def view_of(node: Node, own: Sequence[Deal], ended: Totals, *, alive: bool, last_error: str, now: datetime) -> UnitView:
     """The unit now: `own` are its deals that have not ended, `ended` the sum of those that have."""
@@ -63,6 +66,7 @@ def view_of(node: Node, own: Sequence[Deal], ended: Totals, *, alive: bool, last
         is_grid_master=alive and node.role.is_held,
         is_voltage_reference=mode is not None and mode.name == "VOLTAGE_REFERENCE",
         reading_age_s=node.controller.reading_age_s() if reading is not None else None,
+        answers=node.clock.to_wall(node.controller.reading_age_s()) < SILENT_S,
         last_decline=node.user.last_decline,
     )
 
@@ -83,7 +87,9 @@ def _status(node: Node, remaining_wh: int | None, now: datetime) -> str | None:
 
 def _wish(node: Node, own: Sequence[Deal], reading: Reading | None, remaining_wh: int | None, now: datetime) -> dict[str, Any] | None:
     """What the unit would ask the others for; nothing where it may not."""
-    if reading is None or remaining_wh is None or node.mode is not OperationMode.AUTONOMOUS:
+    if reading is None or remaining_wh is None or node.controller.usable_reading() is None:
+        return None
+    if node.unwilling(OperationMode.AUTONOMOUS) is not None:
         return None
     settings = node.settings
     standing = demand.Standing(

@@ -5,6 +5,7 @@ Allowed is this machine; from elsewhere whoever shows the token, or comes from a
 
 from collections.abc import Sequence
 import hmac
+from importlib import resources
 import ipaddress
 from pathlib import Path
 import uuid
@@ -95,6 +96,12 @@ def _is_named_here(request: web.Request) -> bool:
     if "Sec-Fetch-Site" not in request.headers:
         return True
     return is_loopback(request.host.rpartition(":")[0].strip("[]") or request.host)
+
+
+def page(package: str, name: str) -> web.Response:
+    """A page of a package's `data` folder."""
+    text = resources.files(package).joinpath(f"data/{name}").read_text(encoding="utf-8")
+    return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
 
 
 def port_of(runner: web.AppRunner) -> int:

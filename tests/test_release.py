@@ -52,7 +52,15 @@ def test_every_foreign_step_of_a_workflow_is_pinned_and_what_it_runs_is_here() -
                     script = step["run"].split()[0]
                     assert not script.startswith(("scripts/", ".ci/")) or (ROOT / script).is_file()
     steps = [step.get("run", step.get("uses", "")) for step in yaml.safe_load(paths[1].read_text())["jobs"]["release"]["steps"]]
-    order = ["checkout", "scripts/build --release", "publish", "scripts/wait-for-package", "scripts/build-apps", "gh release create"]
+    order = [
+        "checkout",
+        "scripts/build --release",
+        "scripts/publish",
+        "scripts/wait-for-package",
+        "docker login",
+        "scripts/build-apps",
+        "gh release create",
+    ]
     assert [next(i for i, step in enumerate(steps) if part in step) for part in order] == list(range(len(order)))
 
 

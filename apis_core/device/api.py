@@ -7,7 +7,6 @@ that answers what cannot be, 503 a port that is not there, 504 a device that doe
 from collections.abc import Awaitable, Callable, Mapping
 import contextlib
 from dataclasses import asdict
-from importlib import resources
 from importlib.metadata import version
 import math
 from typing import Any
@@ -23,7 +22,7 @@ from ..drivers.modbus_battery import BatteryError
 from ..model.converter import MODE_BY_CODE, AlarmState, ConverterMode
 from ..model.errors import ApisError, CommandRefusedError, DriverError, MessageError
 from ..ports import GuardRole, Json
-from ..web import API, PAGE_HEADERS, identity, middleware
+from ..web import API, identity, middleware, page
 from . import settings as device_settings
 from .hands import Snapshot
 from .service import BatteryState, Command, Service
@@ -481,8 +480,7 @@ async def _health(request: web.Request) -> web.StreamResponse:
 
 
 async def _page(_request: web.Request) -> web.StreamResponse:
-    text = resources.files(__package__).joinpath("data/page.html").read_text(encoding="utf-8")
-    return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
+    return page(__package__, "page.html")
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:

@@ -64,6 +64,10 @@ class Device:
         self.lock = lock
         self.jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
+    def is_as(self, claim: dict[str, Any]) -> bool:
+        """Whether a claim is for the same device at the same place."""
+        return bool(self.base == urlsplit(claim["base"]) and self.status == claim["status"])
+
     def ask(self, request: dict[str, Any], timeout_s: float) -> tuple[int, str]:
         """One request; the answer's status and text. Raises OSError or http.client.HTTPException."""
         connection = http.client.HTTPConnection(self.base.hostname or "", self.base.port or 80, timeout=timeout_s)
@@ -234,6 +238,14 @@ class Guard:
         """Take a converter over, or take it over anew after a trip."""
         unit_id = message["unit"]
         with self.lock:
+            known = self.devices.get(unit_id)
+            if known is not None and not known.is_as(message):
+                # Its unit has another device now. What watches over the old one lets go of it only in wait.
+                if not self.mind.units[unit_id].is_off:
+                    raise OSError(f"{unit_id}: its converter at {known.base.geturl()} was not read in wait: it is not let go of")
+                del self.devices[unit_id]
+                known.jobs.put(None)
+                known.lock.close()
             if unit_id not in self.devices:
                 lock = open(message["lock"], "w")
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -299,8 +311,8 @@ class Guard:
         self.devices[message["unit"]].jobs.put((client, message))
 
     def _work(self, unit_id: str, device: Device) -> None:
-        while True:
-            client, message = device.jobs.get()
+        while (job := device.jobs.get()) is not None:
+            client, message = job
             self._answer(client, message["id"], self._write(unit_id, device, message))
             self.wake()
 

@@ -15,7 +15,7 @@ class UnitView:
     `status`: the scenario's word for the battery now. `solar_w`, `load_w`, `mains_w`: where the device knows the house.
     `next_change`: when its scenario's next time band begins. `preset`: the one its scenario is, if it is one; `request_below_pct` and `offer_above_pct`: the scenario's two edges, where it
     has them. `availability`: parts of the last 1, 7 and 30 days in percent (rules.outages.shares). `device_url`: where its device is, if that can be reached. `totals`: rules.statement.Totals of all its deals.
-    `scenario_gap`: the parts of the day for which its scenario says nothing. `driver_health`: see ports.Driver.
+    `answers`: whether its device was read within the last minute. `scenario_gap`: the parts of the day for which its scenario says nothing. `driver_health`: see ports.Driver.
     `wish`: what it would ask the others for now (`direction`, `amountWh`, `pointPerWh`), None for nothing.
     """
 
@@ -34,6 +34,7 @@ class UnitView:
     is_grid_master: bool = False
     is_voltage_reference: bool = False
     reading_age_s: float | None = None
+    answers: bool = True
     last_decline: str = ""
     battery_voltage_v: float | None = None
     battery_current_a: float | None = None
@@ -106,7 +107,7 @@ class Snapshot:
         return cls(
             parse_time(data["time"], None),
             data["mode"],
-            tuple(UnitView(**{**unit, "next_change": _moment(unit.get("next_change"))}) for unit in data["units"]),
+            tuple(_unit(unit) for unit in data["units"]),
             tuple(Deal.from_json(deal) for deal in data["deals"]),
             data.get("gridMaster"),
             data.get("epoch", 0),
@@ -116,6 +117,12 @@ class Snapshot:
             data.get("acceleration", 1.0),
             data.get("version", ""),
         )
+
+
+def _unit(data: dict[str, Any]) -> UnitView:
+    """What is known here of a unit: a newer node tells more."""
+    known = {key: value for key, value in data.items() if key in UnitView.__dataclass_fields__}
+    return UnitView(**{**known, "next_change": _moment(data.get("next_change"))})
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -6,8 +6,10 @@ The layout is community by community, and a block of communities lives through t
 that what a step touches stays in the processor's cache.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
+import os
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ LINE_V = 350.0
 # energy that is shared comes within 4 % of the exact engine's (tests/simulation/test_fleet.py).
 LOOK_AHEAD = 0.75
 # So many houses live through the time together: their state fits into a processor's second cache.
-BLOCK = 4000
+BLOCK = 10_000
 # What a run sums up, in Wh.
 TOTALS = ("load", "solar", "curtailed", "mains", "loss", "given", "taken", "begin", "end")
 
@@ -120,12 +122,21 @@ def simulate(
     run = _numpy if engine == "numpy" else _compiled()
     # Compiled, a community is a block of its own.
     per_block = max(1, block // fleet.size) if engine == "numpy" else fleet.communities
-    found = []
-    for begin in range(0, fleet.communities, per_block):
-        part = slice(begin * fleet.size, min(begin + per_block, fleet.communities) * fleet.size)
+    parts = [
+        slice(begin * fleet.size, min(begin + per_block, fleet.communities) * fleet.size)
+        for begin in range(0, fleet.communities, per_block)
+    ]
+
+    def play(part: slice) -> Array:
         chosen = rows[part], shifts[part], load_factor[part], solar_kw[part]
-        found.append(run(load_w, solar_w, *chosen, fleet.size, first_step, steps, figures))
-    return Figures(np.concatenate(found), steps)
+        found: Array = run(load_w, solar_w, *chosen, fleet.size, first_step, steps, figures)
+        return found
+
+    if len(parts) == 1:
+        return Figures(play(parts[0]), steps)
+    # Array operations of this size let other threads run.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return Figures(np.concatenate(list(pool.map(play, parts))), steps)
 
 
 def households(fleet: Fleet, known: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
@@ -196,73 +207,151 @@ def _numpy(
     steps: int,
     constants: Array,
 ) -> Array:
-    """Some communities through the time, step by step, all their houses at once."""
+    """Some communities through the time, step by step, all their houses at once.
+
+    A row is the houses of one place in their communities: what is summed up by community is summed over whole rows, and what is
+    one community's meets its houses without being copied. Everything is written to where it was, as far as it goes.
+    """
     (capacity, begin, bypass_on, bypass_off, ac_on, ac_off, system, ups, ups_share, bypass_w, bypass_share, transformer, ac, ac_loss,
-     ask, middle, offer, most, reaches, leaves) = constants.tolist()  # fmt: skip
-    year, shape = load_w.shape[1], (-1, size)
-    energy = np.full(len(rows), begin)
-    bypass, charging = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
-    sums = {name: np.zeros(len(rows)) for name in TOTALS}
-    sums["begin"] += begin
-    for step in range(first_step, first_step + steps):
-        at = (step + shifts) % year
-        load, sun = load_w[rows, at] * load_factor, solar_w[rows % solar_w.shape[0], at] * solar_kw
-        bypass = (bypass | (energy <= bypass_on)) & (energy < bypass_off)
-        charging = (charging | (energy <= ac_on)) & (energy < ac_off)
-        need = system + np.where(bypass, 0.0, ups + ups_share * load) - ac * charging
-        mains = transformer + np.where(bypass, bypass_w + bypass_share * load, 0.0) + (ac + ac_loss) * charging
-        flow = (sun - need) * STEP_H
+     _ask, _middle, _offer, most, _reaches, _leaves) = constants.tolist()  # fmt: skip
+    row, first = (np.ascontiguousarray(each.reshape(-1, size).T) for each in (rows, shifts + first_step))
+    factor, kw = (np.ascontiguousarray(each.reshape(-1, size).T) for each in (load_factor, solar_kw))
+    loads, suns = _Series(load_w, row, first, factor), _Series(solar_w, row % len(solar_w), first, kw)
+    pool = _Pool(row.shape, constants[_NAMES.index("ask") :])
+    energy, flow, x = np.full(row.shape, begin), np.empty(row.shape), np.empty(row.shape)
+    bypass, charging, mask = np.zeros(row.shape, bool), np.zeros(row.shape, bool), np.empty(row.shape, bool)
+    load_sum, sun_sum, over, under, mains, charged = (np.zeros(row.shape) for _ in range(6))
+    for _ in range(steps):
+        load, sun = loads.next(), suns.next()
+        load_sum += load
+        sun_sum += sun
+        for state, low, high in ((bypass, bypass_on, bypass_off), (charging, ac_on, ac_off)):
+            np.less_equal(energy, low, out=mask)
+            np.logical_or(state, mask, out=state)
+            np.less(energy, high, out=mask)
+            np.logical_and(state, mask, out=state)
+        np.multiply(load, ups_share, out=x)
+        x += ups
+        np.logical_not(bypass, out=mask)
+        x *= mask
+        np.subtract(sun, x, out=flow)
+        flow -= system
+        np.multiply(charging, ac, out=x)
+        flow += x
+        flow *= STEP_H
+        np.multiply(load, bypass_share, out=x)
+        x += bypass_w
+        x *= bypass
+        mains += x
+        charged += charging
         if most:
-            given, taken = _shared(energy + LOOK_AHEAD * flow, shape, ask, middle, offer, most, reaches, leaves)
-            flow += taken - given
-            sums["given"] += given
-            sums["taken"] += taken
-        after = energy + flow
-        over, under = np.maximum(after - capacity, 0.0), np.maximum(-after, 0.0)
-        energy = after - over + under
-        sums["load"] += load
-        sums["solar"] += sun - over / STEP_H
-        sums["curtailed"] += over / STEP_H
-        sums["mains"] += mains + under / STEP_H
-    for name in ("load", "solar", "curtailed", "mains"):
-        sums[name] *= STEP_H
-    sums["end"] += energy
+            pool.share(energy, flow)
+        energy += flow
+        np.subtract(energy, capacity, out=x)
+        np.maximum(x, 0.0, out=x)
+        energy -= x
+        over += x
+        if energy.min() < 0:
+            np.minimum(energy, 0.0, out=x)
+            energy -= x
+            under -= x
+    mains += charged * (ac + ac_loss) + transformer * steps
+    sums = {
+        "load": load_sum * STEP_H,
+        "solar": sun_sum * STEP_H - over,
+        "curtailed": over,
+        "mains": mains * STEP_H + under,
+        "given": pool.given,
+        "taken": pool.taken,
+        "begin": np.full(row.shape, begin),
+        "end": energy,
+    }
     sums["loss"] = sums["begin"] + sums["solar"] + sums["mains"] - sums["load"] - sums["end"]
-    found: Array = np.stack([sums[name].reshape(shape).sum(axis=1) for name in TOTALS], axis=1)
+    found: Array = np.stack([sums[name].sum(axis=0) for name in TOTALS], axis=1)
     return found
 
 
-def _shared(
-    energy: Array, shape: tuple[int, int], ask: float, middle: float, offer: float, most: float, reaches: float, leaves: float
-) -> tuple[Array, Array]:
-    """What each gives and takes in a step [Wh at its battery].
+class _Series:
+    """What each house has of a series, step by step. The year stands there twice: nobody comes to its end within one."""
 
-    Who is above the upper edge asks to give; who is below the middle accepts. Who is below the lower edge asks to charge;
-    who is above the middle accepts. What both sides want meets, in proportion.
+    def __init__(self, values: Array, rows: NDArray[np.intp], first: NDArray[np.intp], factor: Array) -> None:
+        """`values`: a row per household; `first`: the step at which each house begins."""
+        count, self._year = values.shape
+        self._flat = np.concatenate((values.T, values.T)).ravel()
+        self._at = first % self._year * count + rows
+        self._count, self._factor, self._steps = count, factor, 0
+        self._now = np.empty(rows.shape)
+
+    def next(self) -> Array:
+        """This step's; the same array each time."""
+        # Nothing is out of bounds: told so, numpy writes without a copy in between.
+        np.take(self._flat, self._at, out=self._now, mode="clip")
+        self._now *= self._factor
+        self._at += self._count
+        self._steps += 1
+        if self._steps == self._year:
+            self._steps, self._at = 0, self._at - self._year * self._count
+        return self._now
+
+
+class _Pool:
+    """What the houses of each community give to each other in a step.
+
+    Who is above the upper edge asks to give; who is below the middle accepts. Who is below the lower edge asks to charge; who
+    is above the middle accepts. What both sides want meets, in proportion.
     """
-    excess = np.minimum(np.maximum(energy - offer, 0.0) / leaves, most)
-    spare = np.minimum(np.maximum(energy - middle, 0.0) / leaves, most)
-    short = np.minimum(np.maximum(ask - energy, 0.0) / reaches, most)
-    room = np.minimum(np.maximum(middle - energy, 0.0) / reaches, most)
-    a, b, c, d = (each.reshape(shape).sum(axis=1) for each in (excess, spare, short, room))
-    # The short ones are served from everything that is spare, the others from what is in excess.
-    for_short = np.minimum(c, b)
-    for_room = np.minimum(np.maximum(d - c, 0.0), np.maximum(a - for_short, 0.0))
-    whole = for_short + for_room
-    share_excess = np.where(a > 0, np.minimum(whole / np.where(a > 0, a, 1.0), 1.0), 0.0)
-    rest = np.maximum(whole - a, 0.0)
-    beyond = b - a
-    share_spare = np.where(beyond > 0, rest / np.where(beyond > 0, beyond, 1.0), 0.0)
-    share_short = np.where(c > 0, for_short / np.where(c > 0, c, 1.0), 0.0)
-    others = d - c
-    share_room = np.where(others > 0, for_room / np.where(others > 0, others, 1.0), 0.0)
 
-    def spread(per_community: Array) -> Array:
-        return np.repeat(per_community, shape[1])
+    def __init__(self, shape: tuple[int, ...], constants: Array) -> None:
+        """`shape`: places, communities. `constants`: the last of `_NAMES`, from `ask` on."""
+        self._ask, self._middle, self._offer, self._most, self._reaches, self._leaves = constants.tolist()
+        # Counted from the start [Wh at the battery], shape (places, communities).
+        self.given, self.taken = np.zeros(shape), np.zeros(shape)
+        self._seen, self._excess, self._spare, self._short, self._room = (np.empty(shape) for _ in range(5))
 
-    out = (excess * spread(share_excess) + (spare - excess) * spread(share_spare)) * leaves
-    into = (short * spread(share_short) + (room - short) * spread(share_room)) * reaches
-    return out, into
+    def share(self, energy: Array, flow: Array) -> None:
+        """Add to each house's flow in the step [Wh] what it takes and gives."""
+        seen = self._seen
+        np.multiply(flow, LOOK_AHEAD, out=seen)
+        seen += energy
+        for wish, sign, edge, ratio in (
+            (self._excess, 1.0, self._offer, self._leaves),
+            (self._spare, 1.0, self._middle, self._leaves),
+            (self._short, -1.0, self._ask, self._reaches),
+            (self._room, -1.0, self._middle, self._reaches),
+        ):
+            np.subtract(seen, edge, out=wish)
+            wish *= sign / ratio
+            np.maximum(wish, 0.0, out=wish)
+            np.minimum(wish, self._most, out=wish)
+        a, b, c, d = (wish.sum(axis=0) for wish in (self._excess, self._spare, self._short, self._room))
+        # The short ones are served from everything that is spare, the others from what is in excess.
+        for_short = np.minimum(c, b)
+        for_room = np.minimum(np.maximum(d - c, 0.0), np.maximum(a - for_short, 0.0))
+        whole = for_short + for_room
+        if not whole.any():
+            return
+        # excess * p + (spare - excess) * q, and likewise for those who take.
+        q, s = _part(np.maximum(whole - a, 0.0), b - a) * self._leaves, _part(for_room, d - c) * self._reaches
+        p, r = np.minimum(_part(whole, a), 1.0) * self._leaves, _part(for_short, c) * self._reaches
+        for wish, inner, outer_part, inner_part, count, sign in (
+            (self._spare, self._excess, q, p, self.given, -1.0),
+            (self._room, self._short, s, r, self.taken, 1.0),
+        ):
+            wish -= inner
+            wish *= outer_part
+            inner *= inner_part
+            wish += inner
+            count += wish
+            if sign > 0:
+                flow += wish
+            else:
+                flow -= wish
+
+
+def _part(some: Array, whole: Array) -> Array:
+    """A part of a whole, nothing of nothing."""
+    found: Array = np.divide(some, whole, out=np.zeros_like(some), where=whole > 0)
+    return found
 
 
 @cache

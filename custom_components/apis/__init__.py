@@ -72,6 +72,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> None
     async_watch(hass, entry)
     async_follow_subentries(hass, entry)
     statistics.async_keep(hass, entry)
+    entry.async_on_unload(coordinator.async_end)
     entry.async_create_background_task(hass, coordinator.async_follow(), f"{DOMAIN} {entry.title}")
 
     async def async_stop(_event: Event) -> None:

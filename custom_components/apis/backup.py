@@ -38,7 +38,11 @@ async def async_settle_restored(hass: HomeAssistant, entry: ApisConfigEntry) -> 
 
 
 def _entries(hass: HomeAssistant) -> list[ApisConfigEntry]:
-    return [entry for entry in hass.config_entries.async_entries(DOMAIN) if entry.data[CONF_KIND] != KIND_DAEMON]
+    return [
+        entry
+        for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False, include_disabled=False)
+        if entry.data[CONF_KIND] != KIND_DAEMON
+    ]
 
 
 async def _async_mark[T](hass: HomeAssistant, entry: ApisConfigEntry, work: Callable[[Path], T]) -> T:

@@ -35,6 +35,7 @@ AFTER_EVENT_S = 0.3
 AT_ONCE = 8
 # A reading that is older is none.
 OLD_S = 60.0
+DAY_S = 86_400.0
 
 
 @dataclass(kw_only=True)
@@ -69,6 +70,7 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         # How far a daemon's clock is ahead of ours [s], where it is a clock of the day.
         self.clock_skew_s: float | None = None
         self._event_listeners: list[Callable[[Event], None]] = []
+        self._end_listeners: list[CALLBACK_TYPE] = []
 
     @override
     async def _async_update_data(self) -> Snapshot:
@@ -89,7 +91,9 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         if snapshot.acceleration == 1.0:
             self.day.look(dt_util.now(), snapshot)
             if self.config_entry.data[CONF_KIND] == KIND_DAEMON:
-                self.clock_skew_s = (snapshot.time - dt_util.utcnow()).total_seconds()
+                skew_s = (snapshot.time - dt_util.utcnow()).total_seconds()
+                # Emulated houses have a calendar of their own.
+                self.clock_skew_s = None if abs(skew_s) > DAY_S and all(unit.is_simulated for unit in units) else skew_s
         return snapshot
 
     async def _compare_policy(self) -> None:
@@ -103,7 +107,8 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
     def _with_sensors(self, unit: UnitView, sensors: Mapping[str, str]) -> UnitView:
         """The unit, with what a person's own sensors know of its house."""
         known = {f"{power}_w": self._watts(sensors[power]) for power in POWERS if power in sensors}
-        return replace(unit, **known)  # type: ignore[arg-type]
+        # Whoever looks wants to know whether what is shown is so now.
+        return replace(unit, alive=unit.alive and unit.answers, **known)  # type: ignore[arg-type]
 
     def _watts(self, entity_id: str) -> float | None:
         state = self.hass.states.get(entity_id)
@@ -133,6 +138,23 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         """Call for each event; the returned function ends it."""
         self._event_listeners.append(listener)
         return lambda: self._event_listeners.remove(listener)
+
+    @callback
+    def async_at_end(self, listener: CALLBACK_TYPE) -> CALLBACK_TYPE:
+        """Call once the entry is unloaded; the returned function takes that back."""
+        self._end_listeners.append(listener)
+
+        def take_back() -> None:
+            if listener in self._end_listeners:
+                self._end_listeners.remove(listener)
+
+        return take_back
+
+    @callback
+    def async_end(self) -> None:
+        """The entry is unloaded: whoever follows it from elsewhere has to know."""
+        for listener in list(self._end_listeners):
+            listener()
 
     @callback
     @override

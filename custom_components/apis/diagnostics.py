@@ -20,6 +20,8 @@ TO_REDACT = {
     "device_url",
     "aliases",
     "sensors",
+    "driver",
+    "last_error",
 }
 
 

@@ -64,7 +64,7 @@ def _found(told: dict[str, Any], host: str, port: int) -> Found:
 def async_moved(hass: HomeAssistant, found: Found) -> bool:
     """Whether units that run here are its, wherever they were: they are at its present address from now on."""
     known = False
-    for entry in hass.config_entries.async_entries(DOMAIN):
+    for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False, include_disabled=False):
         if entry.data[CONF_KIND] != KIND_NODE:
             continue
         for unit in list(entry.subentries.values()):

@@ -10,7 +10,7 @@ from apis_core.community import Community
 from apis_core.model.errors import ApisError
 from apis_core.model.unit_plan import UnitPlan
 
-from .const import CONF_KIND, DOMAIN, KIND_NODE, LOGGER, UNIT, WHO
+from .const import CONF_ALIASES, CONF_KIND, CONF_POINT_VALUE, DOMAIN, KIND_NODE, LOGGER, UNIT, WHO
 from .coordinator import ApisConfigEntry
 
 NOT_TAKEN = "unit_not_taken"
@@ -37,7 +37,8 @@ def async_follow_subentries(hass: HomeAssistant, entry: ApisConfigEntry) -> None
 
 def _settings(entry: ApisConfigEntry) -> tuple[Any, ...]:
     """What cannot be changed while it runs."""
-    return dict(entry.data), dict(entry.options), entry.title
+    at_once = (CONF_POINT_VALUE, CONF_ALIASES)
+    return dict(entry.data), {key: value for key, value in entry.options.items() if key not in at_once}, entry.title
 
 
 def _wanted(entry: ApisConfigEntry) -> dict[str, UnitPlan]:

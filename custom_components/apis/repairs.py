@@ -25,6 +25,7 @@ CLOCK_SKEW, SCENARIO_GAP = "clock_skew", "scenario_gap"
 FIXABLE = (STOPPED, OTHER_POLICY, SCENARIO_GAP)
 # Scenarios change at minutes, and hours are counted by the node's clock: this much goes unnoticed.
 SKEW_S = 30.0
+SKEW_OVER_S = 20.0
 # A new Grid Master is found within seconds; a community that has none for so long has a problem.
 NO_MASTER_S = 90.0
 SHARING_MODES = ("autonomous", "heteronomous")
@@ -34,7 +35,7 @@ type Found = dict[str, tuple[str, dict[str, str]]]
 @callback
 def async_watch(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
     """Open a problem once, and close it at the first look that does not find it."""
-    coordinator, opened = entry.runtime_data.coordinator, set[str]()
+    coordinator, opened = entry.runtime_data.coordinator, dict[str, tuple[str, dict[str, str]]]()
     led_at = dt_util.utcnow()
 
     @callback
@@ -47,13 +48,14 @@ def async_watch(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
             led_at = now
         found = _problems(hass, entry, snapshot)
         skew_s = coordinator.clock_skew_s
-        if skew_s is not None and abs(skew_s) > SKEW_S:
-            found[f"{CLOCK_SKEW}_{entry.entry_id}"] = CLOCK_SKEW, {"community": entry.title, "seconds": f"{abs(skew_s):.0f}"}
+        was_told = f"{CLOCK_SKEW}_{entry.entry_id}" in opened
+        if skew_s is not None and abs(skew_s) > (SKEW_OVER_S if was_told else SKEW_S):
+            found[f"{CLOCK_SKEW}_{entry.entry_id}"] = CLOCK_SKEW, {"community": entry.title, "seconds": f"{round(abs(skew_s), -1):.0f}"}
         if (now - led_at).total_seconds() > NO_MASTER_S:
             found[f"{NO_GRID_MASTER}_{entry.entry_id}"] = NO_GRID_MASTER, {"community": entry.title}
-        for issue_id in opened - set(found):
+        for issue_id in opened.keys() - found.keys():
             ir.async_delete_issue(hass, DOMAIN, issue_id)
-        for issue_id in set(found) - opened:
+        for issue_id in (each for each, what in found.items() if opened.get(each) != what):
             key, placeholders = found[issue_id]
             ir.async_create_issue(
                 hass,

@@ -15,7 +15,7 @@ from homeassistant.util.unit_conversion import EnergyConverter
 
 from apis_core.model.deal import Deal
 from apis_core.model.errors import ApisError
-from apis_core.model.hourly import HOUR, KINDS, POINT_KINDS, Hours, by_hour, hour_of, settled_until
+from apis_core.model.hourly import HOUR, KINDS, LONGEST, POINT_KINDS, Hours, by_hour, hour_of, settled_until
 
 from .const import CONF_POINT_VALUE, DOMAIN, LOGGER
 from .coordinator import ApisConfigEntry
@@ -29,8 +29,8 @@ NAMES = {
     "points_earned": "compensation for energy shared",
 }
 WH_PER_KWH = 1000.0
-# A deal is looked for from so long before the first hour that is missing: none runs longer.
-LONGEST = timedelta(days=2)
+# A clock that is so far away is that of an emulation.
+SAME_DAY = timedelta(days=1)
 MINUTE = 3
 
 
@@ -51,13 +51,23 @@ def async_keep(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
         except (ApisError, TimeoutError) as error:
             LOGGER.debug("the hours are written later: %s", error)
 
+    async def changed(hass: HomeAssistant, _entry: ApisConfigEntry) -> None:
+        """Points may be worth something now."""
+        await write(hass)
+
+    entry.async_on_unload(entry.add_update_listener(changed))
     entry.async_on_unload(async_at_started(hass, write))
     entry.async_on_unload(async_track_time_change(hass, write, minute=MINUTE, second=0))
 
 
 async def async_write(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
     """Write each hour that is over and not written yet, once. Raises ApisError if the ledger does not answer."""
-    data, now = entry.runtime_data, dt_util.utcnow()
+    data = entry.runtime_data
+    theirs, ours = data.coordinator.data.time, dt_util.utcnow()
+    if abs(theirs - ours) > SAME_DAY:
+        return
+    # A node whose clock is behind still makes deals in the hour that is over here.
+    now = min(theirs, ours)
     point_value: float = entry.options.get(CONF_POINT_VALUE, 0.0)
     kinds = (*KINDS, *POINT_KINDS) if point_value else KINDS
     for unit in data.coordinator.data.units:

@@ -35,7 +35,11 @@ def sentences(error: ConfigError) -> str:
 
 def is_driven(hass: HomeAssistant, plan: UnitPlan, but: str = "") -> bool:
     """Whether a community of this Home Assistant drives the same device; `but`: the unit's own subentry."""
-    entries = [entry for entry in hass.config_entries.async_entries(DOMAIN) if entry.data[CONF_KIND] == KIND_NODE]
+    entries = [
+        entry
+        for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False, include_disabled=False)
+        if entry.data[CONF_KIND] == KIND_NODE
+    ]
     others = [each for entry in entries for each in entry.subentries.values() if each.subentry_id != but]
     known = [UnitPlan.from_json(dict(each.data[UNIT])) for each in others]
     return any((each.unit_id, each.device) == (plan.unit_id, plan.device) for each in known)

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components import websocket_api
+from homeassistant.components.select import DOMAIN as SELECT
 from homeassistant.components.websocket_api import ActiveConnection
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import Unauthorized
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.util import dt as dt_util
 import probatio
@@ -74,7 +77,7 @@ def _event(event: Event) -> dict[str, Any]:
 @callback
 def ws_communities(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
     """Which communities there are."""
-    entries = hass.config_entries.async_entries(DOMAIN)
+    entries = hass.config_entries.async_entries(DOMAIN, include_ignore=False, include_disabled=False)
     found = [{"entry_id": entry.entry_id, "title": entry.title, "loaded": entry.state is ConfigEntryState.LOADED} for entry in entries]
     connection.send_result(message["id"], found)
 
@@ -101,12 +104,18 @@ def ws_subscribe(hass: HomeAssistant, connection: ActiveConnection, message: Mes
     def look() -> None:
         send("snapshot", {**shown(entry, coordinator.data, admin=admin), "available": coordinator.last_update_success})
 
-    ends = [coordinator.async_add_listener(look), coordinator.async_listen(told)]
+    @callback
+    def gone() -> None:
+        """The entry is unloaded or begins anew: what was told is no longer so."""
+        end()
+        connection.send_message(websocket_api.event_message(message["id"], {"kind": "gone"}))
+
+    ends = [coordinator.async_add_listener(look), coordinator.async_listen(told), coordinator.async_at_end(gone)]
 
     @callback
     def end() -> None:
-        for each in ends:
-            each()
+        while ends:
+            ends.pop()()
 
     connection.subscriptions[message["id"]] = end
     connection.send_result(message["id"])
@@ -151,7 +160,11 @@ async def ws_deals(hass: HomeAssistant, connection: ActiveConnection, message: M
     entry = _entry(hass, connection, message)
     if entry is None:
         return
-    span = [dt_util.parse_datetime(message[key]) if key in message else None for key in ("from", "to")]
+    try:
+        span = [dt_util.parse_datetime(message[key], raise_on_error=True) if key in message else None for key in ("from", "to")]
+    except ValueError as error:
+        connection.send_error(message["id"], websocket_api.ERR_INVALID_FORMAT, str(error))
+        return
     start, end = (moment and dt_util.as_utc(moment) for moment in span)
 
     async def work() -> list[dict[str, Any]]:
@@ -209,6 +222,9 @@ async def ws_set_scenario(hass: HomeAssistant, connection: ActiveConnection, mes
     if entry is None or (scenario := _scenario(connection, message)) is _BAD:
         return
     assert isinstance(scenario, Scenario)
+    chosen = er.async_get(hass).async_get_entity_id(SELECT, DOMAIN, f"{entry.entry_id}_{message['unit_id']}_scenario_preset")
+    if chosen is None or not connection.user.permissions.check_entity(chosen, POLICY_CONTROL):
+        raise Unauthorized(entity_id=chosen, permission=POLICY_CONTROL)
     data, who = entry.runtime_data, f"{connection.user.name or ''} ({WHO})".strip()
 
     async def work() -> None:

@@ -27,6 +27,7 @@ for (const { type, card, name, description } of CARDS) {
 if (customElements.get("ll-strategy-dashboard-apis") === undefined) {
   customElements.define("ll-strategy-dashboard-apis", class extends HTMLElement {
     static generate = ApisStrategy.generate;
+    static shouldRegenerate = ApisStrategy.shouldRegenerate;
     static getCreateSuggestions = ApisStrategy.getCreateSuggestions;
   });
 }

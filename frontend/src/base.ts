@@ -1,8 +1,8 @@
 /** What every card is: it finds its community, listens to it while it is shown, and speaks the user's language. */
-import { LitElement, type TemplateResult, html, nothing } from "lit";
+import { LitElement, type PropertyValues, type TemplateResult, html, nothing } from "lit";
 import { property, state } from "lit/decorators.js";
 
-import { communities, linkOf } from "./link";
+import { communities, linkOf, meant } from "./link";
 import { shared } from "./styles";
 import type { AllThings, CardConfig, Hass, Snapshot, Unit } from "./types";
 import { type Word, named, say } from "./words";
@@ -15,6 +15,7 @@ export abstract class ApisCard extends LitElement {
   @state() protected snapshot: Snapshot | null = null;
   @state() protected things: AllThings | null = null;
   @state() protected sought = false;
+  @state() protected found = false;
   protected entryId = "";
   private release: (() => void) | null = null;
   private opening = false;
@@ -39,7 +40,20 @@ export abstract class ApisCard extends LitElement {
     this.let_go();
   }
 
+  /** Home Assistant tells of every state of everything: only what is said here, or its language, is a reason to draw again. */
+  protected override shouldUpdate(changed: PropertyValues): boolean {
+    const before = changed.get("hass") as Hass | undefined;
+    if (changed.size > 1 || !changed.has("hass") || before === undefined || before.language !== this.hass?.language) return true;
+    this.passed();
+    void this.open();
+    return false;
+  }
+
+  /** What a card passes on whenever Home Assistant has something new. */
+  protected passed(): void {}
+
   protected override updated(): void {
+    this.passed();
     void this.open();
   }
 
@@ -72,7 +86,7 @@ export abstract class ApisCard extends LitElement {
         ${snapshot === null ? nothing : beside}
       </div>
       ${snapshot === null
-        ? html`<p class="note soft">${this.sought ? this.say("no_community") : "…"}</p>`
+        ? html`<p class="note soft">${this.sought ? this.say(this.found ? "not_available" : this.config.entry_id === undefined ? "no_community" : "gone") : "…"}</p>`
         : html`${snapshot.available ? nothing : html`<p class="note bad" role="status">${this.say("not_available")}</p>`}
             ${snapshot.alert === null ? nothing : html`<p class="note bad" role="alert">${this.say("stopped", { reason: snapshot.alert })}</p>`} ${content()}`}
     </ha-card>`;
@@ -80,7 +94,8 @@ export abstract class ApisCard extends LitElement {
 
   /** A control of Home Assistant's own, with whoever uses it named by Home Assistant. */
   protected async choose(entityId: string | undefined, option: string): Promise<void> {
-    if (entityId !== undefined) await this.hass?.callService("select", "select_option", { option }, { entity_id: entityId });
+    if (entityId === undefined) throw new Error(this.say("not_available"));
+    await this.hass?.callService("select", "select_option", { option }, { entity_id: entityId });
   }
 
   private let_go(): void {
@@ -95,15 +110,18 @@ export abstract class ApisCard extends LitElement {
     this.opening = true;
     try {
       const known = await communities(hass);
-      const entry = known.find((each) => each.entry_id === this.config.entry_id) ?? known[0];
+      const entry = meant(known, this.config.entry_id);
       this.sought = true;
+      this.found = entry !== undefined;
       if (entry === undefined || !this.isConnected) return;
       this.entryId = entry.entry_id;
       const link = linkOf(hass, entry.entry_id);
       this.release = link.listen((snapshot) => {
         this.snapshot = snapshot;
-        if (snapshot !== null) void link.all().then((things) => (this.things = things));
+        if (snapshot !== null) link.all().then((things) => (this.things = things), () => undefined);
       });
+    } catch {
+      this.sought = true;
     } finally {
       this.opening = false;
     }

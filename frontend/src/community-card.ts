@@ -240,7 +240,8 @@ export class CommunityCard extends ApisCard {
     const roof = `M${-half} ${-half * 0.2} L0 ${-half} L${half} ${-half * 0.2} V${half} H${-half} Z`;
     const clip = `clip-${unit.unit_id}`;
     const full = size * (1 - level);
-    const names = size > 50;
+    const names = size > 36;
+    const shown = unit.name.length * 6.5 > size * 1.5 ? `${unit.name.slice(0, Math.floor((size * 1.5) / 6.5) - 1)}…` : unit.name;
     const kinds = ["house", unit.alive ? "" : "away", low ? "low" : ""].join(" ");
     return svg`<g
       class=${kinds}
@@ -253,6 +254,7 @@ export class CommunityCard extends ApisCard {
       @pointerdown=${(event: PointerEvent) => this.begin(event, unit)}
       @pointermove=${(event: PointerEvent) => this.drag(event, base)}
       @pointerup=${() => this.drop()}
+      @pointercancel=${() => this.drop()}
     >
       <clipPath id=${clip}><path d=${roof}></path></clipPath>
       <path class="wall" d=${roof}></path>
@@ -260,7 +262,7 @@ export class CommunityCard extends ApisCard {
       <path class="wall" style="fill:none" d=${roof}></path>
       <text class="pct" y="${half * 0.45}" style="font-size:${Math.max(11, size * 0.22)}px">${pct === null ? "?" : `${Math.round(pct)}%`}</text>
       ${unit.is_grid_master ? this.crown(-half * 0.95, -half * 0.85) : nothing} ${unit.is_voltage_reference ? this.wave(half * 0.95, -half * 0.85) : nothing}
-      ${names ? svg`<text class="label" y=${half + 14}>${unit.name}</text> <text class="label small" y=${half + 28}>${this.below(unit)}</text>` : nothing}
+      ${names ? svg`<text class="label" y=${half + 14}>${shown}</text> ${size > 50 ? svg`<text class="label small" y=${half + 28}>${this.below(unit)}</text>` : nothing}` : nothing}
     </g>`;
   }
 
@@ -291,6 +293,7 @@ export class CommunityCard extends ApisCard {
     const parts = [
       // What can be read, as it can be read, and then what only can be seen.
       `${pct === null ? "?" : `${Math.round(pct)}%`} ${unit.name} ${this.below(unit)}`,
+      pct !== null && unit.request_below_pct !== null && pct < unit.request_below_pct ? this.say("below_target") : "",
       unit.alive ? (modes[unit.converter_mode ?? ""] ?? "") : this.say("away"),
       unit.is_grid_master ? this.say("grid_master") : "",
       unit.is_voltage_reference ? this.say("voltage_reference") : "",
@@ -355,6 +358,6 @@ export class CommunityCard extends ApisCard {
 
   private async keep(places: Record<string, Point>): Promise<void> {
     this.chosen = places;
-    await this.hass?.callWS({ type: "frontend/set_user_data", key: this.key, value: places });
+    await this.hass?.callWS({ type: "frontend/set_user_data", key: this.key, value: places }).catch(() => undefined);
   }
 }

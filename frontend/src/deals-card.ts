@@ -74,6 +74,7 @@ export class DealsCard extends ApisCard {
   @state() private trouble = "";
   @query("dialog") private dialog?: HTMLDialogElement;
   private asked = "";
+  private chosen = false;
 
   static getConfigForm(): unknown {
     return { schema: [{ name: "entry_id", selector: { config_entry: { integration: "apis" } } }, { name: "title", selector: { text: {} } }] };
@@ -103,8 +104,8 @@ export class DealsCard extends ApisCard {
     const units = this.snapshot?.units ?? [];
     const change = (set: (value: string) => void) => (event: Event) => set((event.target as HTMLInputElement).value);
     return html`<div class="row note">
-        <label>${this.say("from")}<input type="date" .value=${this.from} max=${this.to} @change=${change((value) => (this.from = value || this.from))} /></label>
-        <label>${this.say("to")}<input type="date" .value=${this.to} min=${this.from} @change=${change((value) => (this.to = value || this.to))} /></label>
+        <label>${this.say("from")}<input type="date" .value=${this.from} max=${this.to} @change=${change((value) => this.choose_days(value || this.from, this.to))} /></label>
+        <label>${this.say("to")}<input type="date" .value=${this.to} min=${this.from} @change=${change((value) => this.choose_days(this.from, value || this.to))} /></label>
         <label>${this.say("choose_house")}
           <select @change=${change((value) => (this.unitId = value))}>
             <option value="">${this.say("all_houses")}</option>
@@ -142,6 +143,7 @@ export class DealsCard extends ApisCard {
           )}
         </tbody>
       </table>
+      ${deals.length > SHOWN ? html`<p class="note soft">${this.say("more_deals", { count: deals.length - SHOWN })}</p>` : nothing}
     </div>`;
   }
 
@@ -172,6 +174,11 @@ export class DealsCard extends ApisCard {
     </dialog>`;
   }
 
+  private choose_days(from: string, to: string): void {
+    this.chosen = true;
+    [this.from, this.to] = [from, to];
+  }
+
   private moment(text: string): string {
     return new Date(text).toLocaleString(this.hass?.language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
   }
@@ -194,14 +201,21 @@ export class DealsCard extends ApisCard {
   private async look(): Promise<void> {
     if (this.snapshot === null || this.hass === undefined) return;
     const now = this.snapshot.deals.map((deal) => `${deal.deal_id}${deal.state}`).join();
+    // The community's own day, which moves on, until somebody chooses one.
+    const today = day(new Date(this.snapshot.time));
+    if (!this.chosen && this.to !== today) [this.from, this.to] = [day(new Date(new Date(this.snapshot.time).getTime() - DAY_MS)), today];
     const asked = [this.entryId, this.from, this.to, now].join("|");
     if (asked === this.asked) return;
     this.asked = asked;
-    const until = new Date(new Date(`${this.to}T00:00:00`).getTime() + DAY_MS);
+    const until = new Date(`${this.to}T00:00:00`);
+    until.setDate(until.getDate() + 1);
     try {
-      this.deals = await this.hass.callWS<Deal[]>({ type: "apis/deals", entry_id: this.entryId, from: new Date(`${this.from}T00:00:00`).toISOString(), to: until.toISOString() });
+      const deals = await this.hass.callWS<Deal[]>({ type: "apis/deals", entry_id: this.entryId, from: new Date(`${this.from}T00:00:00`).toISOString(), to: until.toISOString() });
+      if (asked !== this.asked) return;
+      this.deals = deals;
       this.trouble = "";
     } catch (error) {
+      this.asked = "";
       this.trouble = String((error as { message?: string }).message ?? error);
     }
   }

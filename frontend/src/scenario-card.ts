@@ -3,9 +3,10 @@ import { type TemplateResult, css, html, nothing } from "lit";
 import { query, state } from "lit/decorators.js";
 
 import { ApisCard } from "./base";
+import { offer } from "./deals";
 import { type Direction, type Scenario, type Side, type Wish, DAY_S, clock, read, seconds, withBoundary, withMore, withPart, withWish, withoutPart, write } from "./scenario";
 import { shared } from "./styles";
-import type { Moment, Preview, ScenarioFile, Version } from "./types";
+import type { CardConfig, Moment, Preview, ScenarioFile, Version } from "./types";
 import type { Word } from "./words";
 
 const SIDES: Side[] = ["request", "accept"];
@@ -145,12 +146,15 @@ export class ScenarioCard extends ApisCard {
   @state() private past: Scenario[] = [];
   @state() private tried: Preview | null = null;
   @state() private trouble = "";
+  // What is shown cannot be: it is not saved.
+  @state() private wrong = false;
   @state() private said = "";
   @query("dialog") private dialog?: HTMLDialogElement;
   @query("textarea") private text?: HTMLTextAreaElement;
   private loaded = "";
   private saved = "";
   private timer = 0;
+  @state() private saving = false;
 
   static getConfigForm(): unknown {
     return {
@@ -164,6 +168,14 @@ export class ScenarioCard extends ApisCard {
 
   static getStubConfig(): Record<string, unknown> {
     return {};
+  }
+
+  override setConfig(config: CardConfig): void {
+    super.setConfig(config);
+    this.unitId = "";
+    this.loaded = "";
+    this.draft = null;
+    this.tried = null;
   }
 
   getGridOptions(): Record<string, unknown> {
@@ -189,7 +201,7 @@ export class ScenarioCard extends ApisCard {
         ${units.map((unit) => html`<option value=${unit.unit_id} ?selected=${unit.unit_id === this.unitId}>${unit.name}</option>`)}
       </select>
     </label>`;
-    return this.frame(this.say("scenario"), () => this.body(), this.config.unit_id === undefined ? chooser : nothing);
+    return this.frame(this.config.unit_id === undefined ? this.say("scenario") : `${this.say("scenario")}: ${this.nameOf(this.unitId)}`, () => this.body(), this.config.unit_id === undefined ? chooser : nothing);
   }
 
   private body(): TemplateResult {
@@ -204,14 +216,14 @@ export class ScenarioCard extends ApisCard {
         <button ?disabled=${this.past.length === 0} @click=${() => this.undo()}>${this.say("undo")}</button>
         <button @click=${() => this.exchange()}>${this.say("import")} / ${this.say("export")}</button>
         ${this.versions.length === 0 ? nothing : this.history()}
-        <button class="main" style="margin-inline-start:auto" ?disabled=${!changed || this.trouble !== ""} @click=${() => this.save()}>${this.say("save")}</button>
+        <button class="main" style="margin-inline-start:auto" ?disabled=${!changed || this.saving || this.wrong} @click=${() => this.save()}>${this.say("save")}</button>
       </div>
       <p class="note soft" role="status">${changed ? this.say("unsaved") : this.said}</p>
       <dialog aria-label=${this.say("scenario")}>
         <textarea aria-label="JSON" spellcheck="false"></textarea>
         <div class="row">
           <button class="main" @click=${() => this.take()}>${this.say("apply")}</button>
-          <button @click=${() => void navigator.clipboard?.writeText(this.text?.value ?? "")}>${this.say("export")}</button>
+          <button @click=${() => offer(`scenario-${this.unitId}.json`, "application/json", this.text?.value ?? "")}>${this.say("export")}</button>
           <button @click=${() => this.dialog?.close()}>${this.say("close")}</button>
         </div>
       </dialog>`;
@@ -285,7 +297,8 @@ export class ScenarioCard extends ApisCard {
     const told = (prefix: "asks" | "accepts", wish: { direction: Direction; amountWh: number; pointPerWh: number | null }): string =>
       this.say(`preview_${prefix}_${wish.direction}`, { wh: wish.amountWh, points: wish.pointPerWh ?? this.say("any_price") });
     const what = now.request === null ? now.accept.map((wish) => told("accepts", wish)) : [told("asks", now.request)];
-    return this.say("preview_now", { what: what.length === 0 ? this.say("preview_nothing") : what.join(", ") });
+    const reason = what.length === 0 && now.reason ? ` (${now.reason})` : "";
+    return this.say("preview_now", { what: what.length === 0 ? this.say("preview_nothing") : what.join(", ") }) + reason;
   }
 
   private day(): TemplateResult | typeof nothing {
@@ -334,18 +347,26 @@ export class ScenarioCard extends ApisCard {
       const draft = this.draft;
       if (draft === null) return;
       const message = { type: "apis/preview", entry_id: this.entryId, unit_id: this.unitId, scenario: write(draft) };
-      void this.attempt(async () => (this.tried = (await this.hass?.callWS<Preview>(message)) ?? null));
+      const key = this.loaded;
+      void this.attempt(async () => {
+        const found = (await this.hass?.callWS<Preview>(message)) ?? null;
+        if (key === this.loaded) this.tried = found;
+      });
     }, WAIT_MS);
   }
 
   private async load(): Promise<void> {
-    this.loaded = `${this.entryId}/${this.unitId}`;
+    const key = `${this.entryId}/${this.unitId}`;
+    clearTimeout(this.timer);
+    this.loaded = key;
     this.draft = null;
+    this.tried = null;
     this.past = [];
     this.said = "";
     await this.attempt(async () => {
       const found = await this.hass?.callWS<{ scenario: ScenarioFile; versions: Version[] }>({ type: "apis/scenario", entry_id: this.entryId, unit_id: this.unitId });
-      if (found === undefined) return;
+      // Another house was chosen meanwhile: this is not its scenario.
+      if (found === undefined || key !== this.loaded) return;
       this.versions = found.versions;
       this.draft = read(found.scenario);
       this.saved = JSON.stringify(write(this.draft));
@@ -355,12 +376,19 @@ export class ScenarioCard extends ApisCard {
 
   private async save(): Promise<void> {
     const draft = this.draft;
-    if (draft === null) return;
+    if (draft === null || this.saving) return;
+    this.saving = true;
     await this.attempt(async () => {
+      const now = await this.hass?.callWS<{ scenario: ScenarioFile }>({ type: "apis/scenario", entry_id: this.entryId, unit_id: this.unitId });
+      if (now !== undefined && JSON.stringify(write(read(now.scenario))) !== this.saved) {
+        this.saved = JSON.stringify(write(read(now.scenario)));
+        throw new Error(this.say("changed_meanwhile"));
+      }
       await this.hass?.callWS({ type: "apis/set_scenario", entry_id: this.entryId, unit_id: this.unitId, scenario: write(draft) });
       this.said = this.say("saved");
       await this.reload();
     });
+    this.saving = false;
   }
 
   private async reload(): Promise<void> {
@@ -373,8 +401,10 @@ export class ScenarioCard extends ApisCard {
     try {
       await work();
       this.trouble = "";
+      this.wrong = false;
     } catch (error) {
       this.trouble = String((error as { message?: string }).message ?? error);
+      this.wrong = (error as { code?: string }).code === "bad_scenario";
     }
   }
 }

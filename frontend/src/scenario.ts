@@ -46,6 +46,7 @@ export function seconds(text: string): number {
 export function read(file: ScenarioFile): Scenario {
   const rest: Record<string, unknown> = {};
   const parts: Part[] = [];
+  const usual = (file.acceptSelection as { strategy?: string } | undefined)?.strategy ?? "amount";
   for (const [key, value] of Object.entries(file)) {
     if (!key.includes("-")) {
       rest[key] = value;
@@ -56,7 +57,7 @@ export function read(file: ScenarioFile): Scenario {
     const statuses = Object.entries(band.batteryStatus ?? {})
       .map(([range, name]) => ({ name, fromWh: Number(range.split("-")[0] || 0), request: wishes(band.request, name), accept: wishes(band.accept, name) }))
       .sort((a, b) => a.fromWh - b.fromWh);
-    parts.push({ startS: seconds(start), endS: seconds(end), strategy: band.acceptSelection?.strategy ?? "amount", statuses });
+    parts.push({ startS: seconds(start), endS: seconds(end), strategy: band.acceptSelection?.strategy ?? usual, statuses });
   }
   parts.sort((a, b) => a.startS - b.startS);
   return { rest, parts };

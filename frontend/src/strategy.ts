@@ -1,5 +1,5 @@
 /** A whole dashboard for a community: what happens, every house, its history, and what a commissioning needs. */
-import { communities, linkOf } from "./link";
+import { communities, linkOf, meant } from "./link";
 import type { AllThings, CardConfig, Hass, Snapshot } from "./types";
 import { type Word, say } from "./words";
 
@@ -12,11 +12,17 @@ type View = Record<string, unknown>;
 export class ApisStrategy {
   static async generate(config: Config, hass: Hass): Promise<Record<string, unknown>> {
     const known = await communities(hass, true);
-    const entry = known.find((each) => each.entry_id === config.entry_id) ?? known[0];
+    const entry = meant(known, config.entry_id);
     if (entry === undefined) return { views: [{ title: "APIS", cards: [{ type: "custom:apis-community-card" }] }] };
     const snapshot = await first(hass, entry.entry_id);
     const things = await hass.callWS<AllThings>({ type: "apis/entities", entry_id: entry.entry_id });
     return { title: entry.title, views: views(hass, entry.entry_id, snapshot, things) };
+  }
+
+  /** Only when other units are there: whoever edits a scenario keeps what is not saved yet. */
+  static shouldRegenerate(_config: Config, before: Hass, now: Hass): boolean {
+    const ours = (hass: Hass): number => Object.values(hass.entities ?? {}).filter((entity) => entity.platform === "apis").length;
+    return ours(before) !== ours(now);
   }
 
   static getCreateSuggestions(): unknown {
@@ -27,11 +33,11 @@ export class ApisStrategy {
 function first(hass: Hass, entryId: string): Promise<Snapshot | null> {
   return new Promise((done) => {
     const end = linkOf(hass, entryId).listen((snapshot) => {
-      done(snapshot);
-      // The page that comes next listens itself; until then the subscription is kept.
-      setTimeout(() => end(), 2000);
+      if (snapshot !== null) done(snapshot);
     });
     setTimeout(() => done(null), 5000);
+    // The page that comes next listens itself; until then the subscription is kept.
+    setTimeout(() => end(), 7000);
   });
 }
 

@@ -9,8 +9,10 @@ export interface State {
 export interface Hass {
   states: Record<string, State>;
   language: string;
+  entities?: Record<string, { platform?: string }>;
   user?: { is_admin: boolean };
   connection: {
+    addEventListener?(type: "ready", listener: () => void): void;
     subscribeMessage<T>(callback: (message: T) => void, message: Record<string, unknown>, options?: { resubscribe?: boolean }): Promise<() => Promise<void>>;
   };
   callWS<T>(message: Record<string, unknown>): Promise<T>;

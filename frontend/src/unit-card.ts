@@ -1,6 +1,7 @@
 /** One house: its battery, its converter, its deals, its day, and what may be set. */
 import { type TemplateResult, css, html, nothing } from "lit";
 import { query, state } from "lit/decorators.js";
+import { live } from "lit/directives/live.js";
 
 import { ApisCard, watts } from "./base";
 import { progress } from "./deals";
@@ -88,6 +89,9 @@ export class UnitCard extends ApisCard {
   protected override updated(): void {
     super.updated();
     void this.draw();
+  }
+
+  protected override passed(): void {
     if (this.chart !== null) this.chart.hass = this.hass;
   }
 
@@ -148,10 +152,10 @@ export class UnitCard extends ApisCard {
     const options = (list: string[], chosen: string): TemplateResult[] => list.map((each) => html`<option value=${each} ?selected=${each === chosen}>${this.named(each)}</option>`);
     return html`<div class="row note">
         <label>${this.say("own_mode")}
-          <select .value=${own} @change=${(event: Event) => this.set(entities.unit_mode, event)}>${options(MODES, own)}</select>
+          <select .value=${live(own)} ?disabled=${!unit.alive} @change=${(event: Event) => this.set(entities.unit_mode, event)}>${options(MODES, own)}</select>
         </label>
         <label>${this.say("preset")}
-          <select .value=${unit.preset ?? "custom"} @change=${(event: Event) => this.set(entities.scenario_preset, event)}>
+          <select .value=${live(unit.preset ?? "custom")} ?disabled=${!unit.alive} @change=${(event: Event) => this.set(entities.scenario_preset, event)}>
             ${unit.preset === null ? html`<option value="custom" selected disabled>${this.say("custom")}</option>` : nothing} ${options(PRESETS, unit.preset ?? "")}
           </select>
         </label>
@@ -184,6 +188,8 @@ export class UnitCard extends ApisCard {
 
   private async set(entityId: string | undefined, event: Event): Promise<void> {
     await this.attempt(() => this.choose(entityId, (event.target as HTMLSelectElement).value));
+    // What was refused is not shown as if it were so.
+    this.requestUpdate("trouble", null);
   }
 
   private async command(event: SubmitEvent, unit: Unit): Promise<void> {
