@@ -30,6 +30,7 @@ from apis_core.presets import PRESETS, hardware, policy_for, scenario
 from apis_core.server.client import RemoteCommunity
 from apis_core.server.endpoint import serve
 from apis_core.setups import planned_setups
+from apis_core.unit.controller import ACCOUNT
 
 ME = "test"
 
@@ -143,6 +144,41 @@ async def test_a_change_that_fails_half_way_leaves_the_unit_as_it_was(house: Hou
     deal = await house.face.create_deal("E001", "E002", 5, who=ME)
     await house.until(lambda: not house.local.board.deals())
     assert next(each for each in await house.face.deals() if each.deal_id == deal.deal_id).is_completed
+
+
+async def test_a_unit_that_could_not_even_be_opened_can_be_changed_and_removed(house: House) -> None:
+    face, local = house.face, house.local
+    await face.remove_unit("E003", ME)
+    # As it is after a start at which its device did not answer: known, and nowhere to be seen.
+    local.absent.add("E003")
+    local.plans["E003"] = house.plan("E003", device=Address("127.0.0.1", 9))
+    with pytest.raises(ApisError):
+        await face.update_unit(house.plan("E003", device=Address("127.0.0.1", 9)), ME)
+    assert local.absent == {"E003"}
+    await face.update_unit(house.plan("E003", name="Mill"), ME)
+    assert local.absent == set()
+    assert {unit.unit_id: unit.name for unit in (await face.snapshot()).units}["E003"] == "Mill"
+    await face.remove_unit("E003", ME)
+    local.absent.add("E003")
+    await face.remove_unit("E003", ME)
+    assert local.absent == set()
+
+
+async def test_a_converter_that_was_not_read_in_wait_is_not_left_for_another_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stop(self: Node, reason: str, within_s: float | None = None) -> None:
+        """Its driver hangs: nothing it is told arrives."""
+        await self.kill()
+
+    deal = await house.face.create_deal("E001", "E002", 200, who=ME)
+    await house.until(lambda: house.deal(deal.deal_id).is_running)
+    on = next(unit.unit_id for unit in (await house.face.snapshot()).units if unit.converter_mode not in (None, "WAIT"))
+    monkeypatch.setattr(Node, "stop", stop)
+    elsewhere = house.plan(on, device=Address("localhost", house.port))
+    with pytest.raises(CommandRefusedError, match="was not read in wait"):
+        await house.face.update_unit(elsewhere, ME)
+    monkeypatch.undo()
+    assert house.local.plans[on].device == Address("127.0.0.1", house.port)
+    assert on not in house.local.dead
 
 
 async def test_a_unit_that_is_taken_out_in_mid_deal_ends_its_own_in_order(house: House) -> None:
@@ -324,12 +360,19 @@ async def test_a_deal_that_ran_when_a_backup_was_made_does_not_go_on(house: Hous
     await house.local.checkpoint()
     copy = tmp_path / "copy"
     copy.mkdir()
-    shutil.copy(tmp_path / kept.STORE_NAME, copy / kept.STORE_NAME)
+    for name in (kept.DATABASE_NAME, kept.STORE_NAME):
+        shutil.copy(tmp_path / name, copy / name)
     await kept.settle_restored(copy)
     store = StoreFile(copy / kept.STORE_NAME)
     entries, _ = store.load()
     await store.close()
     assert json.loads(entries[f"stop.{deal.deal_id}"][0]) == {"reasons": ["restored from a backup"]}
+    # How long it went on since nobody knows: nothing is counted for it.
+    ledger = kept.open_ledger(copy)
+    accounts = [ledger.state(unit_id, ACCOUNT) for unit_id in ledger.unit_ids()]
+    ledger.close()
+    assert [account for account in accounts if account is not None]
+    assert not any("flow" in account for account in accounts if account is not None)
     # Where nothing was kept, nothing is made.
     await kept.settle_restored(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()

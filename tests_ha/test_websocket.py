@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
@@ -117,3 +118,65 @@ async def test_what_is_refused_says_why(hass: HomeAssistant, loaded: MockConfigE
         ("set_scenario", {"unit_id": "E001", "scenario": {}}),
     ):
         assert (await card.ask(kind, **fields))["error"]["code"] == "not_loaded"
+
+
+async def test_a_card_is_told_that_the_community_has_gone(hass: HomeAssistant, loaded: MockConfigEntry, card: Card) -> None:
+    subscribed = await card.ask("subscribe")
+    assert subscribed["success"]
+    assert (await card.client.receive_json())["event"]["kind"] == "snapshot"
+    assert await hass.config_entries.async_reload(loaded.entry_id)
+    await hass.async_block_till_done()
+    assert (await card.client.receive_json())["event"] == {"kind": "gone"}
+    # What is new is told to whoever asks anew.
+    assert (await card.ask("subscribe"))["success"]
+    assert (await card.client.receive_json())["event"]["kind"] == "snapshot"
+
+
+async def test_whoever_may_only_look_changes_no_scenario(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+    hass_read_only_access_token: str,
+    community: FakeCommunity,
+) -> None:
+    card = Card(await hass_ws_client(hass, hass_read_only_access_token), loaded.entry_id)
+    refused = await card.ask("set_scenario", unit_id="E001", scenario=community_scenario().to_json())
+    assert refused["error"]["code"] == "unauthorized"
+    assert not [asked for asked in community.asked if asked[0] == "set_scenario"]
+
+
+async def test_a_time_that_is_none_is_refused(card: Card) -> None:
+    assert (await card.ask("deals", **{"from": "yesterday"}))["error"]["code"] == "invalid_format"
+
+
+async def test_entities_are_found_by_their_keys(hass: HomeAssistant, loaded: MockConfigEntry, card: Card) -> None:
+    found = (await card.ask("entities"))["result"]
+    assert found["entities"]["community_mode"] == "select.street_mode"
+    first = found["units"]["E001"]
+    assert first["entities"]["scenario_preset"] == "select.house_1_scenario"
+    assert first["entities"]["state_of_charge"] == "sensor.house_1_battery_battery"
+    assert dr.async_get(hass).async_get(first["device_id"]) is not None
+    assert found["device_id"] != first["device_id"]
+    # What is off by default is not there.
+    assert "last_error" not in first["entities"]
+
+
+async def test_an_ignored_discovery_is_no_community(hass: HomeAssistant, loaded: MockConfigEntry, card: Card) -> None:
+    MockConfigEntry(domain="apis", title="Ignored", source="ignore", data={}).add_to_hass(hass)
+    await card.client.send_json_auto_id({"type": "apis/communities"})
+    found = await card.client.receive_json()
+    assert [entry["title"] for entry in found["result"]] == ["Street"]
+
+
+async def test_a_house_whose_device_is_silent_is_not_shown_as_it_was(
+    hass: HomeAssistant, loaded: MockConfigEntry, card: Card, community: FakeCommunity
+) -> None:
+    first, second = community.now.units
+    community.now = replace(community.now, units=(replace(first, answers=False), second))
+    await loaded.runtime_data.coordinator.async_refresh()
+    await card.ask("subscribe")
+    shown = (await card.client.receive_json())["event"]["snapshot"]["units"]
+    assert [unit["alive"] for unit in shown] == [False, True]
+    state = hass.states.get("sensor.house_1_battery_battery")
+    assert state is not None
+    assert state.state == "unavailable"

@@ -1,12 +1,13 @@
 """Deals by the hour."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, strategies as st
 import pytest
 
 from apis_core.model.deal import Deal, Direction, SideEnergy
-from apis_core.model.hourly import BATTERY_IN, BATTERY_OUT, LINE_IN, LINE_OUT, by_hour, hour_of, settled_until
+from apis_core.model.hourly import BATTERY_IN, BATTERY_OUT, LINE_IN, LINE_OUT, begin_of, by_hour, hour_of, settled_until
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -47,3 +48,15 @@ def test_nothing_is_lost_and_nothing_counted_twice(spans: list[tuple[float, floa
             total = sum(deal.side_energy(unit_id).battery_wh for deal in deals if (deal.discharge_unit_id == unit_id) is of_kind)
             assert sum(found[kind].values()) == pytest.approx(total)
         assert all(hour == hour_of(hour) for hours in found.values() for hour in hours)
+
+
+def test_energy_of_a_deal_that_was_interrupted_or_stopped_while_it_warmed_up_is_counted_too() -> None:
+    ended = a_deal(0, 30)
+    interrupted = replace(ended, start_time=None)
+    assert sum(by_hour("E002", [interrupted])[LINE_IN].values()) == pytest.approx(sum(by_hour("E002", [ended])[LINE_IN].values()))
+    assert begin_of(interrupted) == (interrupted.warm_up_time or interrupted.activate_time or interrupted.create_time)
+
+
+def test_a_deal_that_will_never_end_holds_nothing_up() -> None:
+    lost = a_deal(-60 * 24 * 9, 0, ended=False)
+    assert settled_until([lost], NOON + timedelta(minutes=5)) == NOON
