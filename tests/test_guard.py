@@ -199,6 +199,28 @@ async def test_the_guard_process_writes_watches_and_latches(tmp_path: Path) -> N
         await again.client.close()
 
 
+async def test_the_guard_follows_a_unit_to_another_device_once_the_old_one_is_in_wait(tmp_path: Path) -> None:
+    with emulator(2, 1) as one, emulator(2, 1) as two:
+        here, clock = Bench(tmp_path, one, ("E001",)), WallClock()
+        there = Bench(tmp_path, two, ("E001",))
+        there.client = here.client
+        driver = EmulatorDriver("E001", _never)
+        on = driver.set_mode(ConverterMode.VOLTAGE_REFERENCE, 350, 2, 0)
+        first, second = here.unit("E001"), there.unit("E001")
+        await first.arm(GuardRole.OFF, 1, here.orders("E001"))
+        await first.write(on, epoch=1, deadline_s=clock.wall() + 2, role=GuardRole.REFERENCE)
+        # A converter that is on is not let go of.
+        with pytest.raises(DriverError, match="was not read in wait: it is not let go of"):
+            await second.arm(GuardRole.OFF, 1, there.orders("E001"))
+        await in_wait(one, "E001", 6.0)
+        await second.arm(GuardRole.OFF, 2, there.orders("E001"))
+        await second.write(on, epoch=2, deadline_s=clock.wall() + 2, role=GuardRole.REFERENCE)
+        assert (mode_of(one, "E001"), mode_of(two, "E001")) == (WAIT, REFERENCE_CODE)
+        # What stops the unit is what watches over its present device.
+        await in_wait(two, "E001", 6.0)
+        await here.client.close()
+
+
 @contextlib.contextmanager
 def a_node(configs: list[Path], data: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     """A node in a process group of its own, ready; whatever is left of it is killed."""

@@ -214,14 +214,15 @@ class Guard:
             self._serve(client, line)
 
     def _serve(self, client: Any, line: bytes) -> None:
+        number = None
         try:
             message = json.loads(line)
+            number = message.get("id")
             answer = getattr(self, "do_" + message["do"])(client, message)
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             answer = {"error": repr(error)}
-            message = {}
         if answer is not None:
-            self._answer(client, message.get("id"), answer)
+            self._answer(client, number, answer)
 
     def _answer(self, client: Any, number: Any, answer: dict[str, Any]) -> None:
         with self.lock:
