@@ -197,7 +197,7 @@ async def test_units_within_home_assistant_outlive_its_end(tmp_path: Path) -> No
 
                 async def back() -> bool:
                     found = (await home.states()).get("sensor.here_members", {})
-                    return found.get("state") == "4"
+                    return found.get("state") == "4" and [entry["state"] for entry in await home.entries()] == ["loaded"]
 
                 await until(back, 60, "the entry does not load again", home)
 

@@ -19,7 +19,7 @@ from apis_core import kept, trial
 from apis_core.model.converter import ConverterMode
 from apis_core.model.hourly import KINDS, by_hour, hour_of
 from tests.device.test_in_the_loop import configs, street, until as wait_until
-from tests.test_processes import a_port, apis, emulator, folders, running
+from tests.test_processes import a_port, apis, folders, running
 
 from .homeassistant import HomeAssistant, home_assistant
 from .relay import relay
@@ -94,7 +94,12 @@ async def test_a_node_is_paired_with_counted_and_shown(tmp_path: Path, browser: 
     shutil.copy(tmp_path / "past" / trial.LEDGER, data / kept.DATABASE_NAME)
     assert len(kept.stored_deals(data)) > 20
     own = f"http://127.0.0.1:{port}"
-    with emulator(4, 1) as device_port:
+    # The houses' clock is that of the day, in the units' own zone.
+    start = datetime.now(ZoneInfo("Asia/Tokyo"))
+    (tmp_path / "emulator.yaml").write_text(f'start: "{start:%Y-%m-%d %H:%M:%S}"\n')
+    device_port = a_port()
+    arguments = ["emulator", "--units", "4", "--port", str(device_port), "--config", str(tmp_path / "emulator.yaml")]
+    with running(*arguments, until=f"127.0.0.1:{device_port}"):
         units = folders(tmp_path, device_port)
         arguments = ["node", *(part for folder in units for part in ("--config", str(folder))), "--data-dir", str(data)]
         with running(*arguments, "--port", str(port), until="endpoint"):
