@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 import contextlib
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 import hashlib
 import logging
 from pathlib import Path
@@ -208,9 +209,12 @@ async def _keep_trying(community: LocalCommunity, workshop: Workshop, setups: Se
         await asyncio.sleep(RETRY_S)
         for unit_id in sorted(community.absent):
             try:
-                await community.start_unit(await _made_again(community, workshop, unit_id, by_id))
+                await community.try_again(unit_id, partial(_made_again, community, workshop, unit_id, by_id))
             except ApisError as error:
                 _LOGGER.debug("%s: %s", unit_id, error)
+            except Exception:
+                # One that goes wrong in its own way keeps nobody else from being tried.
+                _LOGGER.exception("%s could not be started", unit_id)
 
 
 async def _made_again(community: LocalCommunity, workshop: Workshop, unit_id: str, setups: Mapping[str, UnitSetup]) -> Node:

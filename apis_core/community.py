@@ -127,8 +127,11 @@ class Community(Protocol):
     async def check_limits(self, hardware: Hardware) -> tuple[str, ...]:
         """What of a unit's limits does not go with what the community has agreed on: a sentence for each."""
 
-    async def checkpoint(self) -> None:
-        """Bring what is kept on disk into whole files, for whoever copies them; nothing where they are elsewhere."""
+    async def checkpoint(self, *, hold: bool = False) -> None:
+        """Bring what is kept on disk into whole files; nothing where they are elsewhere.
+
+        `hold`: and let those be until the next checkpoint, while somebody copies them; what comes meanwhile is kept beside them.
+        """
 
     async def policy(self) -> Policy:
         """What the community has agreed on."""

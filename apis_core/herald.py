@@ -92,6 +92,10 @@ class Herald:
         for unit_id in deal.unit_ids:
             self.totals[unit_id] = self.totals.get(unit_id, Totals()) + of_deal(unit_id, deal)
 
+    def shared_wh(self) -> float:
+        """What all deals that have ended have brought the line, also those of units that have gone [Wh]."""
+        return sum(totals.shared_wh for totals in self.totals.values())
+
     def on_error(self, report: ErrorReport) -> None:
         """A unit has reported an error."""
         self.last_errors[report.unit_id] = report.message

@@ -52,7 +52,7 @@ class LocalCommunity:
         # How long the units may take to end in order [wall s]; None: as long as their policy gives their deals.
         self.end_within_s: float | None = None
         # Bring a file up to date, for whoever copies it.
-        self.checkpoints: list[Callable[[], Awaitable[None]]] = []
+        self.checkpoints: list[Callable[[bool], Awaitable[None]]] = []
         # Makes a unit that comes while the others run, where this is possible.
         self.maker: Maker | None = None
         self.guard = ""
@@ -61,6 +61,8 @@ class LocalCommunity:
         self._observers: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
+        self._changes = asyncio.Lock()
+        self._ends = False
         for node in nodes:
             self._listen_to(node)
 
@@ -111,6 +113,11 @@ class LocalCommunity:
 
     async def close(self) -> None:
         """End in order: all deals first, then every unit's converter and role."""
+        self._ends = True
+        # Whoever is coming or going now gets there first, within bounds: nobody is left behind half-started.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S if self.end_within_s is None else self.end_within_s / 2), self._changes:
+                pass
         await asyncio.gather(*self._closing, return_exceptions=True)
         living = self._living()
         # One that fails holds nobody else up on the way to wait.
@@ -167,6 +174,10 @@ class LocalCommunity:
             self.dead.add(node.unit_id)
             await node.kill()
             raise
+        if self._ends:
+            await node.stop("shutdown")
+            self.dead.add(node.unit_id)
+            raise CommandRefusedError(f"{node.unit_id}: the community ends")
         self.dead.discard(node.unit_id)
         self.absent.discard(node.unit_id)
         self._herald.tell(Event("notice", self.clock.now(), f"{node.unit_id} is here", node.unit_id))
@@ -183,17 +194,23 @@ class LocalCommunity:
         """See Community; everything is in this process."""
         master = self._master_node()
         alert = self._board.alert
+        for deal in self._board.deals():
+            # It may have ended since the herald looked: no sum falls meanwhile.
+            if deal.is_ended:
+                self._herald.count(deal)
+        running = tuple(deal for deal in self._board.deals() if not deal.is_ended)
         return Snapshot(
             time=self.clock.now(),
             mode=self._board.mode,
             units=tuple(self._view(node) for node in self.nodes.values()),
-            deals=tuple(deal for deal in self._board.deals() if not deal.is_ended),
+            deals=running,
             grid_master=master.unit_id if master is not None else None,
             epoch=max((node.controller.highest_epoch for node in self.nodes.values()), default=0),
             alert=str(alert.get("reason")) if alert is not None else None,
             guard=self.guard,
             acceleration=1.0 / self.clock.to_wall(1.0),
             version=VERSION,
+            shared_wh=self._herald.shared_wh() + sum(statement.of_deal(deal.discharge_unit_id, deal).shared_wh for deal in running),
             dropped=dict(sum((Counter(node.cluster.dropped) for node in self.nodes.values()), Counter())),
         )
 
@@ -406,8 +423,26 @@ class LocalCommunity:
             "events": [event.to_json() for event in self.events],
         }
 
+    @contextlib.asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        """Units come and go one at a time, and none once the community ends."""
+        async with self._changes:
+            if self._ends:
+                raise CommandRefusedError("the community ends")
+            yield
+
+    async def try_again(self, unit_id: str, make: Callable[[], Awaitable[Node]]) -> None:
+        """Start a unit that could not be started, if that still is so. Raises ApisError if it still cannot."""
+        async with self._change():
+            if unit_id in self.absent:
+                await self.start_unit(await make())
+
     async def add_unit(self, plan: UnitPlan, who: str) -> None:
         """See Community."""
+        async with self._change():
+            await self._add(plan, who)
+
+    async def _add(self, plan: UnitPlan, who: str) -> None:
         if plan.unit_id in self.nodes and plan.unit_id not in self.dead:
             raise CommandRefusedError(f"{plan.unit_id} runs here already: give the new unit another id")
         await self.start_unit(await self._made(plan))
@@ -421,6 +456,10 @@ class LocalCommunity:
 
     async def update_unit(self, plan: UnitPlan, who: str) -> None:
         """See Community."""
+        async with self._change():
+            await self._update(plan, who)
+
+    async def _update(self, plan: UnitPlan, who: str) -> None:
         if plan.unit_id in self.absent and plan.unit_id not in self.nodes:
             # It could not even be opened: from now on it is tried with what is said now.
             self.plans[plan.unit_id] = plan
@@ -450,6 +489,10 @@ class LocalCommunity:
 
     async def remove_unit(self, unit_id: str, who: str) -> None:
         """See Community."""
+        async with self._change():
+            await self._remove(unit_id, who)
+
+    async def _remove(self, unit_id: str, who: str) -> None:
         if unit_id in self.absent and unit_id not in self.nodes:
             if unit_id in (await self.policy()).member_unit_ids:
                 await self.leave(unit_id, who)
@@ -470,10 +513,10 @@ class LocalCommunity:
                 raise
         await self._drop(unit_id, f"removed by {who}")
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, *, hold: bool = False) -> None:
         """See Community."""
         for checkpoint in self.checkpoints:
-            await checkpoint()
+            await checkpoint(hold)
 
     async def check_limits(self, hardware: Hardware) -> tuple[str, ...]:
         """See Community."""

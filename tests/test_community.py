@@ -8,6 +8,7 @@ from datetime import UTC
 import json
 from pathlib import Path
 import shutil
+from unittest.mock import AsyncMock
 
 import aiohttp
 import pytest
@@ -108,6 +109,11 @@ async def test_units_come_change_and_go_while_others_share(house: House) -> None
     await house.until(lambda: all(item.is_ended for item in house.local.board.deals()))
     ended = next(item for item in await face.deals() if item.deal_id == deal.deal_id)
     assert ended.is_completed
+    # What a unit gave stays given when it goes.
+    given_wh = (await face.snapshot()).shared_wh
+    assert given_wh == ended.side_energy("E001").grid_wh > 0
+    await face.remove_unit("E001", ME)
+    assert (await face.snapshot()).shared_wh == given_wh
 
 
 async def test_what_cannot_be_is_refused_and_nothing_has_changed(house: House) -> None:
@@ -144,6 +150,28 @@ async def test_a_change_that_fails_half_way_leaves_the_unit_as_it_was(house: Hou
     deal = await house.face.create_deal("E001", "E002", 5, who=ME)
     await house.until(lambda: not house.local.board.deals())
     assert next(each for each in await house.face.deals() if each.deal_id == deal.deal_id).is_completed
+
+
+async def test_whoever_comes_while_the_community_ends_is_not_left_behind(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, reached = Node.start, asyncio.Event()
+
+    async def slow(self: Node) -> None:
+        reached.set()
+        await asyncio.sleep(0.1)
+        await start(self)
+
+    monkeypatch.setattr(Node, "start", slow)
+    coming = asyncio.create_task(house.local.add_unit(house.plan("E004"), ME))
+    await reached.wait()
+    await house.local.close()
+    with pytest.raises(CommandRefusedError, match="the community ends"):
+        await coming
+    assert house.local.nodes["E004"].controller.converter.mode is ConverterMode.WAIT
+    with pytest.raises(CommandRefusedError, match="the community ends"):
+        await house.local.remove_unit("E003", ME)
+    house.local.absent.add("E005")
+    with pytest.raises(CommandRefusedError, match="the community ends"):
+        await house.local.try_again("E005", AsyncMock())
 
 
 async def test_a_unit_that_could_not_even_be_opened_can_be_changed_and_removed(house: House) -> None:

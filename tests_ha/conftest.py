@@ -83,7 +83,13 @@ class FakeCommunity:
 
     def __init__(self) -> None:
         self.now = Snapshot(
-            NOW, "autonomous", (a_unit("E001", is_grid_master=True), a_unit("E002")), (), grid_master="E001", version="0.1.0"
+            NOW,
+            "autonomous",
+            (a_unit("E001", is_grid_master=True), a_unit("E002")),
+            (),
+            grid_master="E001",
+            version="0.1.0",
+            shared_wh=2400.0,
         )
         self.asked: list[tuple[Any, ...]] = []
         self.events: asyncio.Queue[Event | Exception] = asyncio.Queue()
@@ -134,7 +140,7 @@ class FakeCommunity:
 
     async def deals(self, start: Any = None, end: Any = None, unit_id: str | None = None) -> tuple[Deal, ...]:
         self._note("deals", start, end, unit_id)
-        return self.past
+        return tuple(deal for deal in self.past if (start is None or deal.create_time >= start) and (end is None or deal.create_time < end))
 
     async def set_mode(self, mode: Any, unit_id: str | None, who: str) -> None:
         self._note("set_mode", mode, unit_id, who)
@@ -144,8 +150,8 @@ class FakeCommunity:
             units = (replace(unit, local_mode=mode) if unit.unit_id == unit_id else unit for unit in self.now.units)
             self.now = replace(self.now, units=tuple(units))
 
-    async def checkpoint(self) -> None:
-        self._note("checkpoint")
+    async def checkpoint(self, *, hold: bool = False) -> None:
+        self._note("checkpoint", hold)
 
     async def stop_all(self, who: str) -> dict[str, str]:
         self._note("stop_all", who)

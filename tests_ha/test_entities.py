@@ -48,7 +48,9 @@ async def test_every_entity_is_as_it_was(
     entity_registry: er.EntityRegistry,
     snapshot: SnapshotAssertion,
     platform: Platform,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
+    freezer.move_to("2026-11-21T12:00:00Z")
     with patch("custom_components.apis.PLATFORMS", [platform]):
         assert await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done()
@@ -207,10 +209,10 @@ async def test_what_nobody_sees_is_not_written(hass: HomeAssistant, loaded: Mock
 async def test_the_day_is_summed_up_here_and_goes_on_after_a_restart(
     hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity, freezer: FrozenDateTimeFactory
 ) -> None:
-    async def look(minutes: float, **changes: float | dict[str, float] | None) -> None:
+    async def look(minutes: float, shared_wh: float = 0.0, **changes: float | None) -> None:
         freezer.tick(minutes * 60)
         units = (replace(community.now.units[0], **changes), community.now.units[1])
-        community.now = replace(community.now, units=units)
+        community.now = replace(community.now, units=units, shared_wh=community.now.shared_wh + shared_wh)
         await entry.runtime_data.coordinator.async_refresh()
 
     freezer.move_to("2026-11-20T20:00:00Z")
@@ -221,7 +223,7 @@ async def test_the_day_is_summed_up_here_and_goes_on_after_a_restart(
     await look(1, load_w=1000.0, mains_w=400.0)
     for _ in range(60):
         await look(1)
-    await look(0, totals=community.now.units[0].totals | {"shared_wh": 1700.0})
+    await look(0, shared_wh=500.0)
     assert float(hass.states.get("sensor.street_energy_shared_today").state) == pytest.approx(0.5)
     assert float(hass.states.get("sensor.street_self_sufficiency_today").state) == pytest.approx(60)
 

@@ -77,10 +77,11 @@ async def test_a_backup_has_whole_files_and_is_known_as_one(
         await hass.async_block_till_done()
         assert not settle.called
         await async_pre_backup(hass)
-        assert community.asked == [("checkpoint",)]
+        assert community.asked == [("checkpoint", True)]
         copy = [path.name for path in folder.iterdir()]
         assert copy == ["backup"]
         await async_post_backup(hass)
+        assert community.asked[1:] == [("checkpoint", False)]
         # What goes on here is no copy; what is put back is one, once.
         for files, calls in (([], 0), (copy, 1), ([], 1)):
             for name in files:

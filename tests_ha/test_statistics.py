@@ -107,6 +107,23 @@ async def test_the_hours_of_the_time_when_nobody_looked(
     assert await written(hass, entry, "E002", "line_in") == []
 
 
+async def test_a_year_that_nobody_looked_at_is_asked_for_in_parts(
+    hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity, freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.move_to("2026-11-20T12:30:00Z")
+    community.past = deals_of(365 * 24)
+    community.lines = ({"month": "2025-11", "partner": "E002", "deals": 3}, {"month": "2026-03", "partner": "E002", "deals": 3})
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    line_in = await written(hass, entry, "E002", "line_in")
+    assert line_in[-1][1] == pytest.approx(365 * 24 * 0.104)
+    spans = [(start, end) for what, start, end, unit_id in (each for each in community.asked if each[0] == "deals") if unit_id == "E002"]
+    assert len(spans) > 12
+    assert [end for _, end in spans[:-1]] == [start for start, _ in spans[1:]]
+    assert all(end - start <= timedelta(days=30) for start, end in spans[:-1])
+    assert spans[-1][1] is None
+
+
 async def test_an_accelerated_clock_writes_nothing(hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity) -> None:
     community.past = deals_of(3)
     community.now = replace(community.now, acceleration=60.0)

@@ -8,6 +8,8 @@ import sqlite3
 
 _LOGGER = logging.getLogger(__name__)
 RETRY_S = 5.0
+# So much is kept beside the file before it is brought in: SQLite's own default.
+WAL_PAGES = 1000
 
 
 class StoreFile:
@@ -38,10 +40,11 @@ class StoreFile:
         rows = self._connection.execute("SELECT key, value, revision FROM entries").fetchall()
         return {key: (value, revision) for key, value, revision in rows if value is not None}, max((row[2] for row in rows), default=0)
 
-    async def checkpoint(self) -> None:
-        """Bring all that was kept into the one file, for whoever copies that."""
-        work = self._connection.execute
-        await asyncio.get_running_loop().run_in_executor(self._executor, work, "PRAGMA wal_checkpoint(TRUNCATE)")
+    async def checkpoint(self, hold: bool) -> None:
+        """Bring all that was kept into the one file; `hold`: that stays as it is then, for whoever copies it."""
+        work, loop = self._connection.execute, asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, work, "PRAGMA wal_checkpoint(TRUNCATE)")
+        await loop.run_in_executor(self._executor, work, f"PRAGMA wal_autocheckpoint={0 if hold else WAL_PAGES}")
 
     async def keep(self, key: str, value: bytes | None, revision: int) -> None:
         """Return when the change is on disk, or when the disk does not take it: then `trouble` says why, and it is tried again."""

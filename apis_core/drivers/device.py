@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model.converter import ConverterMode
-from ..model.errors import CommandRefusedError, DriverError
+from ..model.errors import CommandRefusedError, DriverError, UnknownAnswerError
 from ..ports import Capabilities, DeviceData, DeviceRequest, Json
 from .emulator import Send, as_object, decimal_text, droop_text
 
@@ -157,5 +157,5 @@ async def capabilities_of(family: Family, send: Send) -> Capabilities:
             has_droop=bool(said["droop"]),
             version=str(health["version"]),
         )
-    except DriverError, KeyError, TypeError, ValueError:
+    except UnknownAnswerError, KeyError, TypeError, ValueError:
         return Capabilities(family.name, "guard")

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..model.converter import ConverterMode
-from ..model.errors import CommandRefusedError, DriverError
+from ..model.errors import CommandRefusedError, DriverError, UnknownAnswerError
 from ..ports import Capabilities, DeviceData, DeviceRequest, Json
 
 type Send = Callable[[DeviceRequest], Awaitable[Any]]
@@ -112,8 +112,8 @@ class EmulatorDriver:
 
 
 def as_object(answer: Any, path: str) -> Json:
-    """An answer that must be an object with something in it. Raises DriverError."""
+    """An answer that must be an object with something in it. Raises UnknownAnswerError."""
     # The original answers an unknown unit with an empty object and status 200.
     if not isinstance(answer, dict) or not answer:
-        raise DriverError(f"{path}: found {str(answer)[:80]!r}, expected an object that is not empty")
+        raise UnknownAnswerError(f"{path}: found {str(answer)[:80]!r}, expected an object that is not empty")
     return answer

@@ -5,7 +5,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from ..model.errors import CommandRefusedError, DriverError
+from ..model.errors import CommandRefusedError, DriverError, UnknownAnswerError
 from ..ports import DeviceRequest, Json
 
 
@@ -26,22 +26,26 @@ class HttpSender:
         """The JSON answer.
 
         Raises:
-            DriverError: after the last try, with what went wrong.
+            UnknownAnswerError: after the last try, if there was an answer to it.
+            DriverError: if there was none.
 
         """
         reason = ""
+        error_class: type[DriverError] = DriverError
         for _ in range(1 if "/set" in request.path else self._attempts):
             try:
                 async with self._session.request(request.method, self._base_url + request.path, timeout=self._timeout) as response:
                     body = await response.read()
                     if response.status == 200:
                         return orjson.loads(body)
-                    reason = f"status {response.status}: {body[:120]!r}"
+                    reason, error_class = f"status {response.status}: {body[:120]!r}", UnknownAnswerError
                     if response.status < 500:
                         break
-            except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
-                reason = str(error) or type(error).__name__
-        raise DriverError(f"{self._base_url}{request.path}: {reason}, expected 200 and JSON")
+            except orjson.JSONDecodeError as error:
+                reason, error_class = str(error), UnknownAnswerError
+            except (TimeoutError, aiohttp.ClientError) as error:
+                reason, error_class = str(error) or type(error).__name__, DriverError
+        raise error_class(f"{self._base_url}{request.path}: {reason}, expected 200 and JSON")
 
     async def put(self, path: str, body: Json) -> None:
         """Send an object, once.

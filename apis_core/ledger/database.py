@@ -18,6 +18,8 @@ from ..rules.lifecycle import state as state_of
 from . import schema
 
 READINGS_BATCH = 60
+# So much is kept beside the file before it is brought in: SQLite's own default.
+WAL_PAGES = 1000
 # A day of two units that are read each five seconds, while the disk takes nothing.
 READINGS_KEPT = 40_000
 
@@ -152,11 +154,17 @@ class LedgerDatabase:
         with self._begin() as connection:
             return tuple(connection.scalars(sa.select(schema.deals.c.unit_id).distinct().order_by(schema.deals.c.unit_id)))
 
-    def checkpoint(self) -> None:
-        """Write out what is kept back, and bring it all into the one file: for whoever copies that. Raises LedgerError."""
+    def checkpoint(self, hold: bool = False) -> None:
+        """Write out what is kept back, and bring it all into the one file; `hold`: that stays as it is then, for whoever copies it.
+
+        Raises:
+            LedgerError: if it cannot be written.
+
+        """
         self.flush()
         if self._engine.dialect.name == "sqlite":
             with self._begin() as connection:
+                connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint={0 if hold else WAL_PAGES}")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def energy(self, unit_id: str) -> dict[str, SideEnergy]:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 
 from ..model.converter import Reading
 from ..model.deal import Deal, SideEnergy
@@ -30,9 +31,9 @@ class LedgerWriter:
             return work()
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, work))
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, hold: bool) -> None:
         """See LedgerDatabase."""
-        await self.run(self.database.checkpoint)
+        await self.run(partial(self.database.checkpoint, hold))
 
     async def close(self) -> None:
         """Finish what was begun and close the database."""

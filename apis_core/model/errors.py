@@ -39,6 +39,10 @@ class DriverError(ApisError):
     """The device did not do or did not say what was asked of it."""
 
 
+class UnknownAnswerError(DriverError):
+    """The device was reached, and gave another answer than was asked for."""
+
+
 class ClusterError(ApisError):
     """The cluster could not carry out what was asked."""
 

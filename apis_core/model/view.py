@@ -70,7 +70,8 @@ class Snapshot:
     """A community at one moment of its time.
 
     `guard`: what stops its converters when its process does not any more. `dropped`: messages that were none, by kind.
-    `acceleration`: seconds of its time per second; anything but 1 is no house of today.
+    `acceleration`: seconds of its time per second; anything but 1 is no house of today. `shared_wh`: what all units have ever given, those
+    that have gone too.
     """
 
     time: datetime
@@ -84,6 +85,7 @@ class Snapshot:
     dropped: dict[str, int] = field(default_factory=dict)
     acceleration: float = 1.0
     version: str = ""
+    shared_wh: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """JSON form."""
@@ -97,6 +99,7 @@ class Snapshot:
             "dropped": self.dropped,
             "acceleration": self.acceleration,
             "version": self.version,
+            "sharedWh": self.shared_wh,
             "units": [{**asdict(unit), "next_change": unit.next_change and unit.next_change.isoformat()} for unit in self.units],
             "deals": [deal.to_json() for deal in self.deals],
         }
@@ -116,6 +119,7 @@ class Snapshot:
             data.get("dropped", {}),
             data.get("acceleration", 1.0),
             data.get("version", ""),
+            data.get("sharedWh", 0.0),
         )
 
 

@@ -207,7 +207,7 @@ class RemoteCommunity:
         """See Community."""
         return tuple(await self._ask("POST", "/limits", {"hardware": hardware.to_json()}))
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, *, hold: bool = False) -> None:
         """See Community: a daemon's files are its own."""
 
     async def policy(self) -> Policy:

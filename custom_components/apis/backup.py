@@ -17,16 +17,18 @@ MARK = "backup"
 
 
 async def async_pre_backup(hass: HomeAssistant) -> None:
-    """Bring the ledgers up to date; they go on being written."""
+    """Bring the ledgers up to date; they go on being written, beside the files that are copied."""
     for entry in _entries(hass):
         if entry.state is ConfigEntryState.LOADED:
-            await entry.runtime_data.community.checkpoint()
+            await entry.runtime_data.community.checkpoint(hold=True)
             await _async_mark(hass, entry, Path.touch)
 
 
 async def async_post_backup(hass: HomeAssistant) -> None:
     """What goes on here comes from no backup."""
     for entry in _entries(hass):
+        if entry.state is ConfigEntryState.LOADED:
+            await entry.runtime_data.community.checkpoint()
         await _async_mark(hass, entry, lambda mark: mark.unlink(missing_ok=True))
 
 

@@ -22,10 +22,10 @@ class Day:
 
     def look(self, now: datetime, snapshot: Snapshot) -> None:
         """Add what has gone on since the last look (trapezoidal); a new day begins with nothing."""
-        date, shared_wh = now.date().isoformat(), shared(snapshot)
+        date = now.date().isoformat()
         if date != self.date:
             self.date, self.load_wh, self.mains_wh = date, 0.0, 0.0
-            self.shared_before_wh = shared_wh
+            self.shared_before_wh = snapshot.shared_wh
         for unit in snapshot.units:
             last = self._last.pop(unit.unit_id, None)
             if unit.load_w is None or unit.mains_w is None or not unit.alive:
@@ -38,7 +38,7 @@ class Day:
 
     def shared_wh(self, snapshot: Snapshot) -> float | None:
         """What the community has shared today."""
-        return None if self.shared_before_wh is None else max(0.0, shared(snapshot) - self.shared_before_wh)
+        return None if self.shared_before_wh is None else max(0.0, snapshot.shared_wh - self.shared_before_wh)
 
     @property
     def self_sufficiency_pct(self) -> float | None:
@@ -56,8 +56,3 @@ class Day:
     def kept(self) -> dict[str, Any]:
         """What `restore` reads."""
         return {"date": self.date, "load_wh": self.load_wh, "mains_wh": self.mains_wh, "shared_before_wh": self.shared_before_wh}
-
-
-def shared(snapshot: Snapshot) -> float:
-    """What all units have ever given [Wh]."""
-    return sum(unit.totals.get("shared_wh", 0.0) for unit in snapshot.units)

@@ -24,7 +24,7 @@ from homeassistant.util import dt as dt_util
 from apis_core.model.view import Snapshot, UnitView
 
 from .coordinator import ApisConfigEntry
-from .day import Day, shared
+from .day import Day
 from .entity import ApisEntity, ApisUnitEntity, Part, async_add_unit_entities
 
 PARALLEL_UPDATES = 0
@@ -311,7 +311,7 @@ COMMUNITY_SENSORS = (
         native_unit_of_measurement=UnitOfEnergy.WATT_HOUR,
         suggested_unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
         suggested_display_precision=2,
-        value=shared,
+        value=lambda snapshot: snapshot.shared_wh,
     ),
     CommunitySensor(
         key="acceleration",

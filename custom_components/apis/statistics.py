@@ -1,7 +1,6 @@
 """Energy by the hour for the Energy dashboard, from the ledger: also for the time when Home Assistant was off and a daemon was not."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from homeassistant.components.recorder import get_instance
 from homeassistant.components.recorder.models import StatisticData, StatisticMeanType, StatisticMetaData
@@ -13,7 +12,7 @@ from homeassistant.helpers.start import async_at_started
 from homeassistant.util import dt as dt_util, slugify
 from homeassistant.util.unit_conversion import EnergyConverter
 
-from apis_core.model.deal import Deal
+from apis_core.community import Community
 from apis_core.model.errors import ApisError
 from apis_core.model.hourly import HOUR, KINDS, LONGEST, POINT_KINDS, Hours, by_hour, hour_of, settled_until
 
@@ -32,6 +31,8 @@ WH_PER_KWH = 1000.0
 # A clock that is so far away is that of an emulation.
 SAME_DAY = timedelta(days=1)
 MINUTE = 3
+# So much of a ledger is asked for at once.
+AT_ONCE = timedelta(days=30)
 
 
 def statistic_id(entry: ApisConfigEntry, unit_id: str, kind: str) -> str:
@@ -74,9 +75,7 @@ async def async_write(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
         last = {kind: await _async_last(hass, statistic_id(entry, unit.unit_id, kind)) for kind in kinds}
         known = [hour for hour, _ in last.values() if hour is not None]
         since = None if len(known) < len(kinds) else min(known) - LONGEST
-        deals: Sequence[Deal] = await data.community.deals(since, None, unit.unit_id)
-        until = settled_until(deals, now)
-        found = by_hour(unit.unit_id, deals)
+        found, until = await _async_hours(data.community, unit.unit_id, since, now)
         # All of a unit's begin together: the dashboard wants what was never received or given to be there too, as nothing.
         begin = min((hour for hours in found.values() for hour in hours if hour < until), default=until - HOUR)
         for kind in kinds:
@@ -94,6 +93,25 @@ async def async_write(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
                     unit_of_measurement=hass.config.currency if is_money else UnitOfEnergy.KILO_WATT_HOUR,
                 )
                 async_add_external_statistics(hass, metadata, rows)
+
+
+async def _async_hours(community: Community, unit_id: str, since: datetime | None, now: datetime) -> tuple[dict[str, Hours], datetime]:
+    """A unit's hours by kind, and up to when they are settled; asked for in parts, for a daemon may have years of them."""
+    if since is None:
+        months = [line["month"] for line in await community.statement(unit_id)]
+        # A month begins where the unit is, within a day of ours.
+        since = min((datetime.fromisoformat(f"{month}-01").replace(tzinfo=UTC) for month in months), default=now) - LONGEST
+    found: dict[str, Hours] = {kind: {} for kind in (*KINDS, *POINT_KINDS)}
+    until = now
+    while since is not None:
+        end = since + AT_ONCE if since + AT_ONCE < now else None
+        deals = await community.deals(since, end, unit_id)
+        until = min(until, settled_until(deals, now))
+        for kind, hours in by_hour(unit_id, deals).items():
+            for hour, amount in hours.items():
+                found[kind][hour] = found[kind].get(hour, 0.0) + amount
+        since = end
+    return found, until
 
 
 def _rows(hours: Hours, last: datetime | None, total: float, span: tuple[datetime, datetime], *, factor: float) -> list[StatisticData]:

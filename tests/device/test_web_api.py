@@ -23,7 +23,7 @@ from apis_core.drivers.eza2500.client import Timing
 from apis_core.drivers.eza2500.codec import Frame
 from apis_core.drivers.http import HttpSender
 from apis_core.model.converter import ConverterMode
-from apis_core.model.errors import CommandRefusedError, DriverError
+from apis_core.model.errors import CommandRefusedError, DriverError, UnknownAnswerError
 from apis_core.model.version import VERSION
 from apis_core.ports import DeviceRequest, GuardOrders, GuardRole
 
@@ -318,12 +318,21 @@ async def test_the_status_of_the_original_says_no_mode_but_its_words_do() -> Non
 async def _guarded() -> Any:
     async def original(request: DeviceRequest) -> Any:
         if request.path != "/version/get":
-            raise DriverError("404")
+            raise UnknownAnswerError("404")
         return {"comm_interface_version": "2.0"}
 
     capabilities = await capabilities_of(V2, original)
     assert capabilities.dead_man == "guard"
     assert await DeviceDriver(V2, original, capabilities).health() == {}
+
+    async def busy(request: DeviceRequest) -> Any:
+        if request.path != "/version/get":
+            raise DriverError("no answer")
+        return {"comm_interface_version": "2.0"}
+
+    # Whoever says nothing is not taken for an original, whose converter the node alone would stop: it is asked again later.
+    with pytest.raises(DriverError, match="no answer"):
+        await capabilities_of(V2, busy)
 
     async def other(_request: DeviceRequest) -> Any:
         return {"comm_interface_version": "3.1"}
