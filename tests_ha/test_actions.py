@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized, UnknownUser
 from homeassistant.helpers import device_registry as dr
 from probatio import Invalid
 import pytest
@@ -48,6 +48,35 @@ async def test_actions_are_there_before_any_entry(hass: HomeAssistant) -> None:
     assert len(hass.services.async_services_for_domain("apis")) == 12
     with pytest.raises(ServiceValidationError):
         await call(hass, "get_deals")
+
+
+async def test_whoever_may_only_look_changes_nothing(
+    hass: HomeAssistant, community: FakeCommunity, device: dict[str, str], hass_read_only_user: MockUser, hass_admin_user: MockUser
+) -> None:
+    resident = Context(user_id=hass_read_only_user.id)
+    house, street = {"device_id": device["E001"]}, dict[str, str]()
+    rule = {"band": "00:00:00-24:00:00", "status": "excess", "kind": "request", "direction": "discharge", "limit_wh": 100}
+    changes: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("set_scenario", {**house, "scenario": community_scenario().to_json()}),
+        ("update_scenario_rule", {**house, **rule}),
+        ("create_deal", {**house, "partner_device_id": device["E002"], "amount_wh": 50}),
+        ("set_mode", {**house, "mode": "stop"}),
+        ("set_mode", {**street, "mode": "stop"}),
+        ("stop_deal", {"deal_id": "d1"}),
+    )
+    for action, data in changes:
+        with pytest.raises(Unauthorized):
+            await call(hass, action, answer=False, context=resident, **data)
+    assert community.asked == []
+    # One who may control the house may, and nothing else.
+    hass_read_only_user.mock_policy({"entities": {"entity_ids": {"select.house_1_scenario": True}}})
+    await call(hass, "set_scenario", answer=False, context=resident, **changes[0][1])
+    assert community.asked[-1][3] == f"{hass_read_only_user.name} (Home Assistant)"
+    with pytest.raises(Unauthorized):
+        await call(hass, "create_deal", answer=False, context=resident, **changes[2][1])
+    await call(hass, "stop_deal", answer=False, context=Context(user_id=hass_admin_user.id), deal_id="d1")
+    with pytest.raises(UnknownUser):
+        await call(hass, "stop_deal", answer=False, context=Context(user_id="nobody"), deal_id="d1")
 
 
 async def test_scenarios(hass: HomeAssistant, community: FakeCommunity, device: dict[str, str]) -> None:

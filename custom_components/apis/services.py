@@ -23,7 +23,7 @@ from apis_core.model.scenario import Scenario
 from .const import DOMAIN
 from .coordinator import ApisConfigEntry, ApisData
 from .entity import async_do, unit_of_device
-from .helpers import async_is_admin, async_who
+from .helpers import async_asked, async_is_admin, async_who
 
 ATTR_AMOUNT_WH, ATTR_CONFIG_ENTRY, ATTR_CURRENT_A, ATTR_DEAL_ID = "amount_wh", "config_entry_id", "current_a", "deal_id"
 ATTR_FROM, ATTR_PARTNER, ATTR_POINT_PER_WH, ATTR_SCENARIO = "from_time", "partner_device_id", "point_per_wh", "scenario"
@@ -151,6 +151,10 @@ def _data_of(call: ServiceCall) -> ApisData:
     return entry.runtime_data
 
 
+async def _asked(call: ServiceCall, data: ApisData, *unit_ids: str | None) -> str:
+    return await async_asked(call.hass, call.context, data.coordinator.config_entry, *unit_ids)
+
+
 def _scenario(call: ServiceCall) -> Scenario | None:
     if (content := call.data.get(ATTR_SCENARIO)) is None:
         return None
@@ -180,7 +184,7 @@ async def _set_scenario(call: ServiceCall) -> None:
     data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     scenario = _scenario(call)
     assert scenario is not None
-    await async_do(data.community.set_scenario(unit_id, scenario, await async_who(call.hass, call.context)))
+    await async_do(data.community.set_scenario(unit_id, scenario, await _asked(call, data, unit_id)))
     await data.coordinator.async_refresh()
 
 
@@ -200,7 +204,7 @@ async def _create_deal(call: ServiceCall) -> ServiceResponse:
             giver,
             taker,
             call.data[ATTR_AMOUNT_WH],
-            who=await async_who(call.hass, call.context),
+            who=await _asked(call, data, giver, taker),
             current_a=call.data.get(ATTR_CURRENT_A),
             point_per_wh=call.data.get(ATTR_POINT_PER_WH),
         )
@@ -211,7 +215,7 @@ async def _create_deal(call: ServiceCall) -> ServiceResponse:
 
 async def _stop_deal(call: ServiceCall) -> None:
     data = _data_of(call)
-    await async_do(data.community.stop_deal(call.data[ATTR_DEAL_ID], await async_who(call.hass, call.context)))
+    await async_do(data.community.stop_deal(call.data[ATTR_DEAL_ID], await _asked(call, data, None)))
 
 
 async def _get_deals(call: ServiceCall) -> ServiceResponse:
@@ -244,7 +248,7 @@ async def _set_mode(call: ServiceCall) -> None:
     if (resumes or wanted == OperationMode.MANUAL) and not await async_is_admin(call.hass, call.context):
         raise Unauthorized(context=call.context)
     mode = None if wanted == FOLLOW else OperationMode(wanted)
-    await async_do(data.community.set_mode(mode, unit_id, await async_who(call.hass, call.context)))
+    await async_do(data.community.set_mode(mode, unit_id, await _asked(call, data, unit_id)))
     await data.coordinator.async_refresh()
 
 
@@ -283,7 +287,7 @@ async def _update_rule(call: ServiceCall) -> None:
         wanted.get(ATTR_POINT_PER_WH),
         wanted[ATTR_REMOVE],
     )
-    await async_do(data.community.update_scenario_rule(unit_id, change, await async_who(call.hass, call.context)))
+    await async_do(data.community.update_scenario_rule(unit_id, change, await _asked(call, data, unit_id)))
     await data.coordinator.async_refresh()
 
 

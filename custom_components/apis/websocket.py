@@ -3,28 +3,29 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components import websocket_api
-from homeassistant.components.select import DOMAIN as SELECT
 from homeassistant.components.websocket_api import ActiveConnection
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import Unauthorized
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.util import dt as dt_util
 import probatio
 
-from apis_core.model.deal import Deal
 from apis_core.model.errors import ApisError, ConfigError
 from apis_core.model.scenario import Scenario
-from apis_core.model.view import Event, Snapshot
+from apis_core.model.view import Snapshot
 
 from .const import CONF_ALIASES, DOMAIN, WHO
 from .coordinator import ApisConfigEntry
+from .helpers import async_check_control
 from .services import deal_record
 
 ENTRY: dict[str | probatio.Marker, Any] = {probatio.Required("entry_id"): str}
 UNIT: dict[str | probatio.Marker, Any] = {**ENTRY, probatio.Required("unit_id"): str}
+# What is told of a unit: what cards show, and no more.
+SHOWN = ("unit_id", "alive", "mode", "local_mode", "state_of_charge_pct", "converter_mode", "grid_voltage_v", "grid_current_a",
+         "grid_power_w", "is_grid_master", "is_voltage_reference", "capacity_wh", "solar_w", "load_w", "status", "preset",
+         "request_below_pct", "offer_above_pct", "wish")  # fmt: skip
 NOT_LOADED, REFUSED, BAD_SCENARIO = "not_loaded", "refused", "bad_scenario"
 type Message = dict[str, Any]
 type Handler = Callable[[HomeAssistant, ActiveConnection, Message], None]
@@ -54,23 +55,20 @@ async def _async_answer(connection: ActiveConnection, message: Message, work: Co
 
 
 def shown(entry: ApisConfigEntry, snapshot: Snapshot, *, admin: bool) -> dict[str, Any]:
-    """A community as a resident may see it: who gives to whom and how well each house is off, not its serial number or its errors."""
-    data = snapshot.to_json()
+    """A community as a resident may see it: who gives to whom and how well each house is off, not where its device is or what failed."""
     aliases: dict[str, str] = entry.options.get(CONF_ALIASES, {})
-    for unit in data["units"]:
-        unit["name"] = aliases.get(unit["unit_id"], unit["name"])
-        if not admin:
-            for private in ("serial_number", "last_error"):
-                unit.pop(private)
-    data["deals"] = [deal_record(deal) for deal in snapshot.deals]
-    return {"title": entry.title, "isAdmin": admin, **data}
-
-
-def _event(event: Event) -> dict[str, Any]:
-    data = event.to_json()
-    if "deal" in event.data:
-        data["data"] = {**event.data, "deal": deal_record(Deal.from_json(event.data["deal"]))}
-    return data
+    units = [{**{key: getattr(unit, key) for key in SHOWN}, "name": aliases.get(unit.unit_id, unit.name)} for unit in snapshot.units]
+    return {
+        "title": entry.title,
+        "isAdmin": admin,
+        "time": snapshot.time.isoformat(),
+        "mode": snapshot.mode,
+        "gridMaster": snapshot.grid_master,
+        "alert": snapshot.alert,
+        "acceleration": snapshot.acceleration,
+        "units": units,
+        "deals": [deal_record(deal) for deal in snapshot.deals],
+    }
 
 
 @websocket_api.websocket_command({probatio.Required("type"): "apis/communities"})
@@ -85,24 +83,22 @@ def ws_communities(hass: HomeAssistant, connection: ActiveConnection, message: M
 @websocket_api.websocket_command({probatio.Required("type"): "apis/subscribe", **ENTRY})
 @callback
 def ws_subscribe(hass: HomeAssistant, connection: ActiveConnection, message: Message) -> None:
-    """The community now, and again whenever it has changed; each event as it happens."""
+    """The community now, and again whenever it has changed."""
     entry = _entry(hass, connection, message)
     if entry is None:
         return
     coordinator, admin = entry.runtime_data.coordinator, connection.user.is_admin
 
-    @callback
-    def send(kind: str, content: dict[str, Any]) -> None:
-        connection.send_message(websocket_api.event_message(message["id"], {"kind": kind, kind: content}))
-
-    @callback
-    def told(event: Event) -> None:
-        if admin or event.kind != "error":
-            send("event", _event(event))
+    last: dict[str, Any] = {}
 
     @callback
     def look() -> None:
-        send("snapshot", {**shown(entry, coordinator.data, admin=admin), "available": coordinator.last_update_success})
+        """Tell what is new; that time has passed is no news."""
+        nonlocal last
+        now = {**shown(entry, coordinator.data, admin=admin), "available": coordinator.last_update_success}
+        if {**now, "time": ""} != {**last, "time": ""}:
+            last = now
+            connection.send_message(websocket_api.event_message(message["id"], {"kind": "snapshot", "snapshot": now}))
 
     @callback
     def gone() -> None:
@@ -110,7 +106,7 @@ def ws_subscribe(hass: HomeAssistant, connection: ActiveConnection, message: Mes
         end()
         connection.send_message(websocket_api.event_message(message["id"], {"kind": "gone"}))
 
-    ends = [coordinator.async_add_listener(look), coordinator.async_listen(told), coordinator.async_at_end(gone)]
+    ends = [coordinator.async_add_listener(look), coordinator.async_at_end(gone)]
 
     @callback
     def end() -> None:
@@ -222,9 +218,7 @@ async def ws_set_scenario(hass: HomeAssistant, connection: ActiveConnection, mes
     if entry is None or (scenario := _scenario(connection, message)) is _BAD:
         return
     assert isinstance(scenario, Scenario)
-    chosen = er.async_get(hass).async_get_entity_id(SELECT, DOMAIN, f"{entry.entry_id}_{message['unit_id']}_scenario_preset")
-    if chosen is None or not connection.user.permissions.check_entity(chosen, POLICY_CONTROL):
-        raise Unauthorized(entity_id=chosen, permission=POLICY_CONTROL)
+    async_check_control(hass, connection.user, entry, message["unit_id"])
     data, who = entry.runtime_data, f"{connection.user.name or ''} ({WHO})".strip()
 
     async def work() -> None:

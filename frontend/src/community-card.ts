@@ -3,6 +3,7 @@ import { type TemplateResult, css, html, nothing, svg } from "lit";
 import { state } from "lit/decorators.js";
 
 import { ApisCard, watts } from "./base";
+import { formOf } from "./form";
 import { type Plan, type Point, partOf, placed, plan, stream, streamWidth } from "./layout";
 import { shared } from "./styles";
 import type { Deal, Unit } from "./types";
@@ -143,7 +144,7 @@ export class CommunityCard extends ApisCard {
   });
 
   static getConfigForm(): unknown {
-    return { schema: [{ name: "entry_id", selector: { config_entry: { integration: "apis" } } }, { name: "title", selector: { text: {} } }] };
+    return formOf("entry_id", "title");
   }
 
   static getStubConfig(): Record<string, unknown> {
@@ -311,11 +312,18 @@ export class CommunityCard extends ApisCard {
       <span>${sign(this.wave(0, 0))} ${this.say("voltage_reference")}</span>
       <span style="margin-left:auto">
         ${this.arranging
-          ? html`<button @click=${() => this.keep({})}>${this.say("arrange_again")}</button> <button class="main" @click=${() => (this.arranging = false)}>${this.say("arrange_done")}</button>`
-          : html`<button class="plain" @click=${() => (this.arranging = true)}>${this.say("arrange")}</button>`}
+          ? html`<button @click=${() => this.keep({})}>${this.say("arrange_again")}</button> <button class="main turn" @click=${() => this.arrange(false)}>${this.say("arrange_done")}</button>`
+          : html`<button class="plain turn" @click=${() => this.arrange(true)}>${this.say("arrange")}</button>`}
       </span>
       ${this.arranging ? html`<span role="status">${this.say("arrange_hint")}</span>` : nothing}
     </div>`;
+  }
+
+  /** The button that was pressed goes: whoever uses the keyboard goes on from the one that takes its place. */
+  private async arrange(begins: boolean): Promise<void> {
+    this.arranging = begins;
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLElement>(".turn")?.focus();
   }
 
   private open_unit(unit: Unit): void {

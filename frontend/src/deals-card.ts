@@ -4,6 +4,7 @@ import { query, state } from "lit/decorators.js";
 
 import { ApisCard } from "./base";
 import { csv, offer, wanted } from "./deals";
+import { formOf } from "./form";
 import { shared } from "./styles";
 import type { Deal } from "./types";
 
@@ -77,7 +78,7 @@ export class DealsCard extends ApisCard {
   private chosen = false;
 
   static getConfigForm(): unknown {
-    return { schema: [{ name: "entry_id", selector: { config_entry: { integration: "apis" } } }, { name: "title", selector: { text: {} } }] };
+    return formOf("entry_id", "title");
   }
 
   static getStubConfig(): Record<string, unknown> {

@@ -1,5 +1,5 @@
 /** One subscription per community, shared by every card that shows it. */
-import type { AllThings, Hass, Snapshot } from "./types";
+import type { AllThings, Hass, Snapshot, Unit } from "./types";
 
 export interface Entry {
   entry_id: string;
@@ -8,7 +8,7 @@ export interface Entry {
 }
 
 type Listener = (snapshot: Snapshot | null) => void;
-type Message = { kind: "snapshot"; snapshot: Snapshot } | { kind: "event" } | { kind: "gone" };
+type Message = { kind: "snapshot"; snapshot: Snapshot } | { kind: "gone" };
 
 const RETRY_MS = 3000;
 
@@ -55,6 +55,10 @@ class Link {
     return this.things;
   }
 
+  units(): Unit[] {
+    return this.last?.units ?? [];
+  }
+
   private open(): void {
     const number = ++this.attempt;
     const got = (message: Message): void => {
@@ -99,6 +103,11 @@ class Link {
 }
 
 const links = new Map<string, Link>();
+
+/** The houses that are known on this page, for whoever chooses one. */
+export function knownUnits(): { value: string; label: string }[] {
+  return [...links.values()].flatMap((link) => link.units().map((unit) => ({ value: unit.unit_id, label: unit.name })));
+}
 
 export function linkOf(hass: Hass, entryId: string): Link {
   let link = links.get(entryId);

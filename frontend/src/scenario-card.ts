@@ -4,6 +4,7 @@ import { query, state } from "lit/decorators.js";
 
 import { ApisCard } from "./base";
 import { offer } from "./deals";
+import { formOf } from "./form";
 import { type Direction, type Scenario, type Side, type Wish, DAY_S, clock, read, seconds, withBoundary, withMore, withPart, withWish, withoutPart, write } from "./scenario";
 import { shared } from "./styles";
 import type { CardConfig, Moment, Preview, ScenarioFile, Version } from "./types";
@@ -13,6 +14,16 @@ const SIDES: Side[] = ["request", "accept"];
 const DIRECTIONS: Direction[] = ["charge", "discharge"];
 const WAIT_MS = 350;
 const KEPT = 50;
+
+interface Draft {
+  draft: Scenario;
+  past: Scenario[];
+  // What it began from.
+  saved: string;
+}
+
+// What is not saved yet outlives the card: Home Assistant makes cards anew as it likes.
+const drafts = new Map<string, Draft>();
 
 export class ScenarioCard extends ApisCard {
   static override styles = [
@@ -157,13 +168,7 @@ export class ScenarioCard extends ApisCard {
   @state() private saving = false;
 
   static getConfigForm(): unknown {
-    return {
-      schema: [
-        { name: "entry_id", selector: { config_entry: { integration: "apis" } } },
-        { name: "unit_id", selector: { text: {} } },
-        { name: "title", selector: { text: {} } },
-      ],
-    };
+    return formOf("entry_id", "unit_id", "title");
   }
 
   static getStubConfig(): Record<string, unknown> {
@@ -304,8 +309,20 @@ export class ScenarioCard extends ApisCard {
   private day(): TemplateResult | typeof nothing {
     if (this.tried === null) return nothing;
     const kind = (moment: Moment): string => (moment.request ?? moment.accept[0])?.direction ?? "";
-    return html`<div class="hours" aria-hidden="true">${this.tried.hours.map((hour) => html`<div class=${kind(hour)} title=${`${hour.hour}:00 ${hour.status ?? ""}`}></div>`)}</div>
+    return html`<div class="hours" role="img" aria-label=${this.say("day_plan", { what: this.plan(kind) })}>${this.tried.hours.map((hour) => html`<div class=${kind(hour)} title=${`${hour.hour}:00 ${hour.status ?? ""}`}></div>`)}</div>
       <div class="clock" aria-hidden="true">${[0, 6, 12, 18, 24].map((hour) => html`<span>${hour}:00</span>`)}</div>`;
+  }
+
+  /** The day's hours with the same wish, together. */
+  private plan(kind: (moment: Moment) => string): string {
+    const spans: { kind: string; from: number; to: number }[] = [];
+    for (const hour of this.tried?.hours ?? []) {
+      const last = spans.at(-1);
+      if (last?.kind === kind(hour)) last.to = hour.hour + 1;
+      else spans.push({ kind: kind(hour), from: hour.hour, to: hour.hour + 1 });
+    }
+    const word = (each: string): string => this.say(each === "charge" ? "charge_wish" : each === "discharge" ? "discharge_wish" : "preview_nothing");
+    return spans.map((span) => `${span.from}:00–${span.to}:00 ${word(span.kind)}`).join(", ");
   }
 
   private change(next: Scenario): void {
@@ -313,6 +330,7 @@ export class ScenarioCard extends ApisCard {
     if (this.draft !== null) this.past = [...this.past, this.draft].slice(-KEPT);
     this.draft = next;
     this.said = "";
+    this.remember();
     this.ask();
   }
 
@@ -321,7 +339,12 @@ export class ScenarioCard extends ApisCard {
     if (before === undefined) return;
     this.past = this.past.slice(0, -1);
     this.draft = before;
+    this.remember();
     this.ask();
+  }
+
+  private remember(): void {
+    if (this.draft !== null) drafts.set(this.loaded, { draft: this.draft, past: this.past, saved: this.saved });
   }
 
   private exchange(): void {
@@ -370,6 +393,12 @@ export class ScenarioCard extends ApisCard {
       this.versions = found.versions;
       this.draft = read(found.scenario);
       this.saved = JSON.stringify(write(this.draft));
+      const kept = drafts.get(key);
+      // One that began from something else would replace it unseen.
+      if (kept?.saved === this.saved) {
+        this.draft = kept.draft;
+        this.past = kept.past;
+      }
       this.ask();
     });
   }
@@ -382,9 +411,11 @@ export class ScenarioCard extends ApisCard {
       const now = await this.hass?.callWS<{ scenario: ScenarioFile }>({ type: "apis/scenario", entry_id: this.entryId, unit_id: this.unitId });
       if (now !== undefined && JSON.stringify(write(read(now.scenario))) !== this.saved) {
         this.saved = JSON.stringify(write(read(now.scenario)));
+        this.remember();
         throw new Error(this.say("changed_meanwhile"));
       }
       await this.hass?.callWS({ type: "apis/set_scenario", entry_id: this.entryId, unit_id: this.unitId, scenario: write(draft) });
+      drafts.delete(this.loaded);
       this.said = this.say("saved");
       await this.reload();
     });

@@ -9,6 +9,9 @@ interface Config {
 
 type View = Record<string, unknown>;
 
+// With more houses on a page their days are not drawn one by one: the history has all of them.
+const MANY = 20;
+
 export class ApisStrategy {
   static async generate(config: Config, hass: Hass): Promise<Record<string, unknown>> {
     const known = await communities(hass, true);
@@ -73,7 +76,7 @@ function views(hass: Hass, entryId: string, snapshot: Snapshot | null, things: A
       max_columns: 3,
       sections: [wide({ ...card("community"), grid_options: { columns: "full" } }), grid(...tiles), wide({ ...card("deals"), grid_options: { columns: "full" } })],
     },
-    { title: word("houses"), path: "houses", icon: "mdi:home-battery", type: "sections", max_columns: 3, sections: units.map((unit) => grid({ ...card("unit", { unit_id: unit.unit_id }), grid_options: { columns: "full" } })) },
+    { title: word("houses"), path: "houses", icon: "mdi:home-battery", type: "sections", max_columns: 3, sections: units.map((unit) => grid({ ...card("unit", { unit_id: unit.unit_id, ...(units.length > MANY ? { chart: false } : {}) }), grid_options: { columns: "full" } })) },
     { title: word("scenario"), path: "scenario", icon: "mdi:script-text", type: "sections", max_columns: 2, sections: [wide({ ...card("scenario"), grid_options: { columns: "full" } })] },
     {
       title: word("history"),

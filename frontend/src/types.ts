@@ -26,27 +26,20 @@ export interface Unit {
   mode: string;
   local_mode: string | null;
   state_of_charge_pct: number | null;
-  remaining_wh: number | null;
   converter_mode: string | null;
   grid_voltage_v: number | null;
   grid_current_a: number | null;
   grid_power_w: number | null;
-  battery_power_w: number | null;
   is_grid_master: boolean;
   is_voltage_reference: boolean;
-  temperature_c: number | null;
   capacity_wh: number | null;
-  permission: string | null;
-  alarm: string | null;
   solar_w: number | null;
   load_w: number | null;
   status: string | null;
-  last_decline: string;
   preset: string | null;
   request_below_pct: number | null;
   offer_above_pct: number | null;
   wish: Wish | null;
-  totals: Record<string, number>;
 }
 
 export interface Wish {
@@ -98,6 +91,7 @@ export interface CardConfig {
   entry_id?: string;
   unit_id?: string;
   title?: string;
+  chart?: boolean;
 }
 
 export interface Condition {

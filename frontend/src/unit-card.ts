@@ -4,6 +4,7 @@ import { query, state } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 
 import { ApisCard, watts } from "./base";
+import { formOf } from "./form";
 import { progress } from "./deals";
 import { shared } from "./styles";
 import type { Deal, Unit } from "./types";
@@ -69,13 +70,7 @@ export class UnitCard extends ApisCard {
   private charted = "";
 
   static getConfigForm(): unknown {
-    return {
-      schema: [
-        { name: "entry_id", selector: { config_entry: { integration: "apis" } } },
-        { name: "unit_id", selector: { text: {} } },
-        { name: "title", selector: { text: {} } },
-      ],
-    };
+    return formOf("entry_id", "unit_id", "title", "chart");
   }
 
   static getStubConfig(): Record<string, unknown> {
@@ -214,7 +209,7 @@ export class UnitCard extends ApisCard {
   private async draw(): Promise<void> {
     const unit = this.mine;
     const entities = this.things?.units[unit?.unit_id ?? ""]?.entities;
-    if (unit === undefined || entities === undefined || this.charted === unit.unit_id || window.loadCardHelpers === undefined) return;
+    if (unit === undefined || entities === undefined || this.charted === unit.unit_id || this.config.chart === false || window.loadCardHelpers === undefined) return;
     this.charted = unit.unit_id;
     if (entities.state_of_charge === undefined) return;
     const helpers = await window.loadCardHelpers();

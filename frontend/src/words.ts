@@ -123,6 +123,9 @@ const EN = {
   stop_all: "Stop all",
   shared_today: "Shared today",
   self_sufficiency: "Self-sufficiency today",
+  title: "Title",
+  draw_chart: "Show the day as a chart",
+  day_plan: "Through the day: {what}",
 };
 
 export type Word = keyof typeof EN;
@@ -250,6 +253,9 @@ const JA: Record<Word, string> = {
   stop_all: "すべて停止",
   shared_today: "今日の融通量",
   self_sufficiency: "今日の自給率",
+  title: "タイトル",
+  draw_chart: "一日をグラフで表示",
+  day_plan: "一日の予定：{what}",
 };
 
 /** A sentence in a language; English where there is none. */
