@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from ..model.errors import ConfigError, Problem
 from ..model.times import ORIGINAL_FORM
 from .engine import Engine
+from .shares import shares
 
 INDIVIDUAL = (
     "id", "time", "oesunit_id", "emu_rsoc", "emu_pvc_charge_power", "emu_ups_output_power", "charge_discharge_power",
@@ -185,12 +186,7 @@ class Recorder:
         delta_wh, self._begun_wh = energy_wh - self._begun_wh, energy_wh
         demand, pv, acin, wasted = sums["demand"], sums["pv"], sums["acin"], sums["wasted"]
         average_pct = float(engine.state_of_charge_pct.mean())
-        ratios = (
-            _ratio(demand - acin + delta_wh, demand),
-            _ratio(pv + delta_wh, demand),
-            _ratio(pv, pv + wasted),
-            _ratio(acin - delta_wh, demand),
-        )
+        ratios = shares(load_wh=demand, solar_wh=pv, curtailed_wh=wasted, mains_wh=acin, stored_wh=delta_wh).values()
         whole = [int(sums[name]) for name in SUMMED[:-1]]
         values = (*whole, round(average_pct, 2), int(sums["wg"]), int(delta_wh), *ratios)
         self._summary.write([(self._day.isoformat(), *values)])
@@ -211,7 +207,3 @@ class Recorder:
                 self._summary.write([("sum", *np.round(self._totals, 4).tolist())])
                 self._summary.write([("avg", *np.round(self._totals / self._day_count, 4).tolist())])
             self._summary.close()
-
-
-def _ratio(part: float, whole: float) -> float:
-    return round(part / whole, 4) if whole else 0.0

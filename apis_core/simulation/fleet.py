@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..emulator.houses import Losses, Triggers
 from ..emulator.profiles import Profiles
+from ..emulator.shares import shares
 from ..presets import PRESETS, Terms
 
 type Array = NDArray[np.float64]
@@ -79,8 +80,19 @@ class Figures:
 
     @property
     def self_sufficiency(self) -> float:
-        """1 - energy bought from the mains / load; the original's `ssr_real` counts the same (hardware reference 1.10)."""
+        """1 - energy bought from the mains / load."""
         return 1 - self.total("mains") / self.total("load")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The original's four shares: see emulator.shares."""
+        return shares(
+            load_wh=self.total("load"),
+            solar_wh=self.total("solar"),
+            curtailed_wh=self.total("curtailed"),
+            mains_wh=self.total("mains"),
+            stored_wh=self.total("end") - self.total("begin"),
+        )
 
     @property
     def pv_used(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..emulator.line import Array
+from ..emulator.shares import shares
 from ..model.deal import Deal
 from ..rules.lifecycle import Outcome, outcome
 from .tables import Result
@@ -16,6 +17,10 @@ from .tables import Result
 DEFINITIONS = {
     "self_sufficiency": "1 - energy bought from the mains / load (Luthander et al., Applied Energy 142, 2015, section 2)",
     "self_consumption": "PV energy used or stored / PV energy the sun offered (the same source); the rest was curtailed",
+    "ssr_real": "(load - energy from the mains + what the batteries hold more) / load: the original's self-sufficiency",
+    "ssr_pv": "(PV energy used or stored + what the batteries hold more) / load, the original's",
+    "sor": "PV energy used or stored / PV energy the sun offered, the original's",
+    "r_utility": "(energy from the mains - what the batteries hold more) / load, the original's",
     "bought_wh": "energy from the mains: load fed in bypass, mains charging, and the losses of UPS and transformer",
     "shared_wh": "energy into batteries by completed deals, as counted at the unit that charged",
     "given_wh": "energy out of batteries for deals, as counted at the unit that discharged",
@@ -116,11 +121,20 @@ def community(result: Result) -> dict[str, Any]:
     }
     done = [deal for deal in result.deals if outcome(deal) is Outcome.COMPLETED]
     offered_wh = total["solar_wh"] + total["curtailed_wh"]
+    first, last = result.hours[0], result.hours[-1]
+    named = shares(
+        load_wh=total["load_wh"],
+        solar_wh=total["solar_wh"],
+        curtailed_wh=total["curtailed_wh"],
+        mains_wh=total["bought_wh"],
+        stored_wh=float((last.energy_wh - first.energy_wh).sum()),
+    )
     return {
         **{name: round(value, 3) for name, value in total.items()},
         "shared_wh": round(sum(deal.side_energy(deal.charge_unit_id).battery_wh for deal in done), 3),
         "self_sufficiency": round(1 - total["bought_wh"] / total["load_wh"], 5) if total["load_wh"] else 1.0,
         "self_consumption": round(total["solar_wh"] / offered_wh, 5) if offered_wh else 1.0,
+        **named,
         "exchange_efficiency": round(total["taken_wh"] / total["given_wh"], 5) if total["given_wh"] else None,
         "deals": len(result.deals),
         "deals_completed": len(done),

@@ -98,7 +98,8 @@ def play(cell: Values) -> dict[str, Any]:
     first = round((float(cell.get(FIRST_DAY, 1)) - 1) * STEPS_PER_DAY)
     found = simulate(fleet_of(cell), bundled(), first_step=first, steps=steps, engine=str(cell.get(ENGINE, "numpy")))
     figures = {
-        "ssr_real": round(found.self_sufficiency, 6),
+        "self_sufficiency": round(found.self_sufficiency, 6),
+        **found.shares,
         "pv_used": round(found.pv_used, 6),
         **{f"{name}_kwh": round(found.total(name) / 1000, 3) for name in TOTALS[:7]},
     }

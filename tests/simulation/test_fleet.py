@@ -46,6 +46,7 @@ def test_a_small_community_shares_as_the_exact_engine_does(
         assert found.total("load") == pytest.approx(wanted["load_wh"], rel=0.001)
         assert found.total("mains") == pytest.approx(wanted["bought_wh"], rel=0.02)
         assert found.self_sufficiency == pytest.approx(wanted["self_sufficiency"], abs=0.01)
+        assert found.shares == {name: pytest.approx(wanted[name], abs=0.01) for name in found.shares}
 
 
 def test_all_energy_is_accounted_for_and_nothing_is_shared_by_those_who_do_not() -> None:
@@ -56,6 +57,13 @@ def test_all_energy_is_accounted_for_and_nothing_is_shared_by_those_who_do_not()
     alone = simulate(replace(fleet, sharing=False), bundled(), steps=30 * DAY)
     assert alone.total("given") == alone.total("taken") == 0
     assert alone.self_sufficiency < found.self_sufficiency
+    # What the mains do not cover is covered here; what came from the batteries is not counted as the sun's.
+    named, load_wh = found.shares, found.total("load")
+    stored_wh = found.total("end") - found.total("begin")
+    assert named["ssr_real"] + named["r_utility"] == pytest.approx(1, abs=1e-4)
+    assert named["ssr_real"] == pytest.approx(found.self_sufficiency + stored_wh / load_wh, abs=1e-4)
+    assert named["ssr_pv"] == pytest.approx((found.total("solar") + stored_wh) / load_wh, abs=1e-4)
+    assert named["sor"] == pytest.approx(found.pv_used, abs=1e-4)
 
 
 @pytest.mark.parametrize("sharing", [True, False])
@@ -106,7 +114,9 @@ def test_a_sweep_is_kept_cell_by_cell_and_goes_on_where_it_was(tmp_path: Path) -
     assert sweeps.run(sweep, out, here, lambda _done, _whole: None) == 0
     table = (out / sweeps.TABLE).read_text().splitlines()
     assert len(table) == 201
-    assert table[0].startswith("deal_current_a,battery_wh,ups_trigger_pct,preset,sharing,ssr_real,pv_used,")
+    assert table[0].startswith(
+        "deal_current_a,battery_wh,ups_trigger_pct,preset,sharing,self_sufficiency,ssr_real,ssr_pv,sor,r_utility,pv_used,"
+    )
     page = sweeps.write_maps(sweep, out)
     assert page is not None
     assert "ups_trigger_pct 20, preset generous" in page.read_text()
