@@ -563,7 +563,8 @@ class Node:
         return done
 
     async def _on_record(self, _sender: str, message: Json) -> Json:
-        deal = Deal.from_json(message.get("deal"))
+        record = message.get("deal")
+        deal = (self.board.said_by(record) if isinstance(record, dict) else None) or Deal.from_json(record)
         self.mediator.release(deal.negotiation_id)
         told, deal = deal, self._with_own_counters(deal)
         await self.ledger.record_deal(deal, self.controller.account_json())

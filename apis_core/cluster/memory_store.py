@@ -94,7 +94,7 @@ class EmbeddedStore:
             raise StoreConflictError(f"{key}: found revision {found}, expected {revision}")
 
     async def _set(self, key: str, value: Json) -> int:
-        old = self._entry(key)
+        old = None if self._file is None else self._entry(key)
         self._revision += 1
         revision, data = self._revision, orjson.dumps(value)
         self._values[key] = (data, revision)

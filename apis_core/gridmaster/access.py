@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 import logging
 import math
 
@@ -16,11 +16,12 @@ from ..model.safety_times import MESSAGE_S, WAIT_SEQUENCE_S
 from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
 from ..rules.reference import Line
 from ..rules.schedule import usable_s
-from ..unit.board import BAN, DEAL, ISOLATED, STOP, UNIT, Board
+from ..unit.board import DEAL, ISOLATED, STOP, Board
 from ..unit.controller import energy_from_json
 from ..unit.settings import Settings
 from ..unit.subjects import COMMAND, READ, RECORD, SNAPSHOT
 from .contacts import Contacts
+from .marks import Marks
 from .trials import Trials
 
 _LOGGER = logging.getLogger(__name__)
@@ -67,8 +68,9 @@ class Access:
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
         self._version = 0
-        self._line: tuple[tuple[int, int, datetime], Line] | None = None
+        self._line: tuple[tuple[int, int, float], Line] | None = None
         self._counted_s: dict[str, float] = {}
+        self._marked: tuple[int, tuple[str, ...], Marks] | None = None
         self.trials = Trials(tell)
         self._unanswered: set[asyncio.Task[Converter]] = set()
         self.two_references_since_s: float | None = None
@@ -205,30 +207,31 @@ class Access:
 
     def barred(self) -> frozenset[str]:
         """Units that do not take the voltage reference now: they lost it, or what they are cannot hold it."""
-        now, found = self.clock.now(), set()
-        for unit_id in self.policy.member_unit_ids:
-            entry = self.board.value(BAN + unit_id)
-            cannot_hold = (self.board.value(UNIT + unit_id) or {}).get("cannotHold", False)
-            if cannot_hold or (entry is not None and now < datetime.fromisoformat(str(entry.get("until")))):
-                found.add(unit_id)
-        return frozenset(found)
+        return self._marks().barred(self.clock.now())
 
     def dead_man(self, unit_id: str) -> str:
         """Who stops the unit's converter when nobody commands it, as the unit has said; empty if it never has."""
-        return str((self.board.value(UNIT + unit_id) or {}).get("deadMan", ""))
+        return self._marks().dead_men.get(unit_id, "")
+
+    def _marks(self) -> Marks:
+        members = self.policy.member_unit_ids
+        if self._marked is None or self._marked[:2] != (self.board.marks_version, members):
+            self._marked = (self.board.marks_version, members, Marks.of(self.board, members))
+        return self._marked[2]
 
     def line(self) -> Line:
         """The line as known now."""
-        version = (self.board.version, self._version, self.clock.now())
+        version = (self.board.version, self._version, self.clock.monotonic())
         if self._line is None or version != self._line[0]:
             self._line = (version, self._line_now())
         return self._line[1]
 
     def _line_now(self) -> Line:
-        converters = {
-            unit_id: replace(reading.converter, mode_code=ConverterMode.WAIT) if self._is_known_off(unit_id) else reading.converter
-            for unit_id, reading in self.readings.items()
-        }
+        converters = {unit_id: reading.converter for unit_id, reading in self.readings.items()}
+        # Nobody is known off that is heard and that nobody has said anything of.
+        for unit_id in {*self._marks().isolated, *self._known_off_s, *self._silent_since_s} & converters.keys():
+            if self._is_known_off(unit_id):
+                converters[unit_id] = replace(converters[unit_id], mode_code=ConverterMode.WAIT)
         return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy, self.released, self.barred())
 
     @property
@@ -286,14 +289,14 @@ class Access:
 
     def _is_known_off(self, unit_id: str) -> bool:
         """Whether a converter that was last seen on has been found or declared off since."""
-        if self.board.value(ISOLATED + unit_id) is not None or self._has_stopped_itself(unit_id):
+        if unit_id in self._marks().isolated or self._has_stopped_itself(unit_id):
             return True
         reading = self.readings.get(unit_id)
         return unit_id in self._known_off_s and (reading is None or reading.monotonic_s <= self._known_off_s[unit_id])
 
     def _has_stopped_itself(self, unit_id: str) -> bool:
         """Whether a unit has been out of reach for so long that its device's own dead-man has done its work."""
-        if self.dead_man(unit_id) != "device" or self.silent_s(unit_id) is None:
+        if self.silent_s(unit_id) is None or self.dead_man(unit_id) != "device":
             return False
         return self.clock.wall() - self.contacts.heard_s.get(unit_id, self._begun_s) >= self.policy.times.known_off_s
 
@@ -338,7 +341,7 @@ class Access:
             entry = await self.cluster.store.get(key)
             if entry is None or entry.value is None:
                 raise DealGoneError(f"deal {deal_id} is no longer in the store")
-            deal = Deal.from_json(entry.value)
+            deal = self.board.said_by(entry.value) or Deal.from_json(entry.value)
             changed = change(deal)
             if changed == deal:
                 return deal
@@ -348,9 +351,11 @@ class Access:
                 revision = await self.cluster.store.update(key, record, entry.revision)
             except StoreConflictError:
                 continue
-            self.board.note(Entry(key, record, revision))
+            self.board.note(Entry(key, record, revision), changed)
             break
-        if transition and await self.tell_ledgers(changed) and changed.is_ended:
+        # Nothing breaks in a quiet run: nobody will have to know what a ledger held half-way.
+        tell = transition and (changed.is_ended or not self.clock.is_quiet)
+        if tell and await self.tell_ledgers(changed) and changed.is_ended:
             self._durable.add(deal_id)
         return changed
 

@@ -69,13 +69,18 @@ METER_KEYS = {
 }
 
 
-def _number(data: dict[str, Any], key: str, where: str) -> float | None:
+def _number(data: dict[str, Any], key: str, where: str, old: float | None = None) -> float | None:
     value = data.get(key)
     if value is None:
-        return None
+        return old
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise MessageError(f"{where}.{key}: found {value!r}, expected a number")
     return float(value)
+
+
+def _text(data: dict[str, Any], key: str, old: str | None) -> str | None:
+    value = data.get(key)
+    return old if value is None else str(value)
 
 
 def _object(data: dict[str, Any], key: str, where: str) -> dict[str, Any]:
@@ -117,22 +122,14 @@ class Converter:
         meter = _object(data, "meter", "dcdc")
         vdis = _object(data, "vdis", "dcdc")
         param = _object(data, "param", "dcdc")
-
-        def newer(value: float | None, old: float | None) -> float | None:
-            return old if value is None else value
-
-        def text(key: str, old: str | None) -> str | None:
-            value = status.get(key)
-            return old if value is None else str(value)
-
         return Converter(
-            mode_code=text("status", self.mode_code),
-            operation_mode=text("operationMode", self.operation_mode),
-            alarm_state=text("alarmState", self.alarm_state),
-            meter=Meter(**{name: newer(_number(meter, key, "dcdc.meter"), getattr(self.meter, name)) for key, name in METER_KEYS.items()}),
-            target_voltage_v=newer(_number(vdis, "dvg", "dcdc.vdis"), self.target_voltage_v),
-            droop_ratio=newer(_number(vdis, "drg", "dcdc.vdis"), self.droop_ratio),
-            current_limit_a=newer(_number(param, "dig", "dcdc.param"), self.current_limit_a),
+            _text(status, "status", self.mode_code),
+            _text(status, "operationMode", self.operation_mode),
+            _text(status, "alarmState", self.alarm_state),
+            Meter(*[_number(meter, key, "dcdc.meter", getattr(self.meter, name)) for key, name in METER_KEYS.items()]),
+            _number(vdis, "dvg", "dcdc.vdis", self.target_voltage_v),
+            _number(vdis, "drg", "dcdc.vdis", self.droop_ratio),
+            _number(param, "dig", "dcdc.param", self.current_limit_a),
         )
 
     @classmethod

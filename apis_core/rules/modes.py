@@ -2,13 +2,12 @@
 
 from ..model.modes import LOCAL_MODES, OperationMode
 
+_MODES = {mode.value: mode for mode in OperationMode}
+
 
 def global_mode(stored: str | None, policy_mode: str | None) -> OperationMode:
     """The community's mode: what was set, else the policy's, else `stop`."""
-    for text in (stored, policy_mode):
-        if text in list(OperationMode):
-            return OperationMode(text)
-    return OperationMode.STOP
+    return _MODES.get(stored or "") or _MODES.get(policy_mode or "") or OperationMode.STOP
 
 
 def effective_mode(community: OperationMode, local: OperationMode | None) -> OperationMode:

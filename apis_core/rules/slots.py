@@ -1,10 +1,10 @@
 """Room for deals, derived from the deals themselves: current, direction, and energy already promised."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ..model.deal import Deal, Direction, Side
+from ..model.deal import Deal, Direction, Side, SideEnergy
 
 
 def exact(value: float) -> Decimal:
@@ -48,13 +48,19 @@ def direction_in_use(unit_id: str, deals: Iterable[Deal], promises: Iterable[Pro
     return next((promise.direction for promise in promises), None)
 
 
-def promised_wh(unit_id: str, deals: Iterable[Deal], promises: Iterable[Promise] = ()) -> float:
-    """Energy on its way into (positive) or out of (negative) the unit's battery by what it already agreed to [Wh]."""
+def promised_wh(
+    unit_id: str, deals: Iterable[Deal], promises: Iterable[Promise] = (), counted: Mapping[str, SideEnergy] | None = None
+) -> float:
+    """Energy on its way into (positive) or out of (negative) the unit's battery by what it already agreed to [Wh].
+
+    `counted`: the unit's own counters by deal, where they know more than the deals do.
+    """
     total = 0.0
     for deal in deals:
         side = None if deal.is_ended else deal.side_of(unit_id)
         if side is not None:
-            total += side.sign * max(0.0, deal.amount_wh - deal.side_energy(unit_id).battery_wh)
+            energy = (counted or {}).get(deal.deal_id) or deal.side_energy(unit_id)
+            total += side.sign * max(0.0, deal.amount_wh - energy.battery_wh)
     for promise in promises:
         total += promise.amount_wh if promise.direction is Direction.CHARGE else -promise.amount_wh
     return total

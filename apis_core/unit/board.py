@@ -13,6 +13,7 @@ from ..rules.modes import global_mode
 
 _LOGGER = logging.getLogger(__name__)
 DEAL, STOP, ISOLATED, BAN, UNIT = "deal.", "stop.", "isolated.", "ban.", "unit."
+MARKS = (ISOLATED, BAN, UNIT)
 MODE, ALERT, LEASE, CHARTER = "mode", "alert", "lease.gridMaster", "charter"
 
 
@@ -32,6 +33,8 @@ class Board:
         self._parsed: dict[str, tuple[int, Deal]] = {}
         # Grows with every change; what was worked out from the entries holds until it does.
         self.version = 0
+        # The same of what is said of units.
+        self.marks_version = 0
         self._deals: tuple[Deal, ...] | None = None
         self._own: dict[str, tuple[Deal, ...]] = {}
         self._listeners: dict[asyncio.Event, Callable[[str], bool]] = {}
@@ -46,8 +49,8 @@ class Board:
                     # Everything older has been delivered by now: the tombstone has done its work.
                     self._entries.pop(entry.key, None)
 
-    def note(self, entry: Entry) -> None:
-        """Take over one change, one's own before the store tells it, unless a newer one was seen."""
+    def note(self, entry: Entry, deal: Deal | None = None) -> None:
+        """Take over one change, one's own before the store tells it, unless a newer one was seen. `deal`: what its value says."""
         known = self._entries.get(entry.key)
         if known is not None and known.revision >= entry.revision:
             return
@@ -56,6 +59,10 @@ class Board:
         if entry.key.startswith(DEAL):
             self._deals = None
             self._own.clear()
+            if deal is not None:
+                self._parsed[entry.key] = (entry.revision, deal)
+        elif entry.key.startswith(MARKS):
+            self.marks_version += 1
         if entry.value is None:
             self._parsed.pop(entry.key, None)
             for keys in self._by_unit.values():
@@ -104,6 +111,12 @@ class Board:
     def entry(self, deal_id: str) -> Entry:
         """A deal as stored; deleted where there is none."""
         return self._entries.get(DEAL + deal_id) or Entry(DEAL + deal_id, None, 0)
+
+    def said_by(self, record: Json) -> Deal | None:
+        """What a record says, if it is the one that is known here."""
+        key = DEAL + str(record.get("dealId"))
+        entry = self._entries.get(key)
+        return self._deal(key) if entry is not None and entry.value == record else None
 
     def revision(self, deal_id: str) -> int:
         """The revision of a deal as seen; 0 if there is none."""

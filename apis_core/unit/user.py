@@ -64,17 +64,13 @@ class User:
         if remaining_wh is None:
             return Decline(unit_id, "the device does not say its battery's charge")
         promises = self._mediator.promises() if self._mediator is not None else ()
-        deals = tuple(
-            deal.changed(energy={**deal.energy, unit_id: counters}) if counters is not None else deal
-            for deal in self._board.own_deals(unit_id)
-            for counters in (self._controller.account.deals.get(deal.deal_id),)
-        )
+        deals, counted = self._board.own_deals(unit_id), self._controller.account.deals
         return demand.Standing(
             unit_id=unit_id,
             time=reading.time,
             zone=self._settings.zone,
             remaining_wh=remaining_wh,
-            promised_wh=slots.promised_wh(unit_id, deals, promises),
+            promised_wh=slots.promised_wh(unit_id, deals, promises, counted),
             permission=reading.battery.permission,
             battery_voltage_v=reading.converter.meter.battery_voltage_v,
         )
