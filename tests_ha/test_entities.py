@@ -2,13 +2,15 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
+import re
 from unittest.mock import patch
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import Platform
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -294,3 +296,33 @@ async def test_what_a_persons_sensor_says(
     await hass.async_block_till_done()
     found = entry.runtime_data.coordinator.unit("E001")
     assert (found.solar_w, found.load_w) == (shown, None)
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """The lines of docs/entities.md by heading and name."""
+    found: dict[str, dict[str, str]] = {}
+    heading = ""
+    for line in (Path(__file__).parents[1] / "docs/entities.md").read_text().splitlines():
+        if line.startswith("## "):
+            heading = line.removeprefix("## ")
+        elif line.startswith("| ") and heading:
+            for name in line.split("|")[1].split(","):
+                found.setdefault(heading, {})[re.sub(r" \(.*\)", "", name.strip())] = line
+    return found
+
+
+async def test_the_docs_tell_where_entities_are_and_which_are_off(
+    hass: HomeAssistant, loaded: MockConfigEntry, entity_registry: er.EntityRegistry, device_registry: dr.DeviceRegistry
+) -> None:
+    docs = documented()
+    for entity in er.async_entries_for_config_entry(entity_registry, loaded.entry_id):
+        device = device_registry.async_get(entity.device_id or "")
+        assert device is not None
+        ids = " ".join(identifier for _, identifier in device.identifiers)
+        part = "The community" if ids == loaded.entry_id else "A unit"
+        part = "Its converter" if "converter" in ids else "Its battery" if "battery" in ids else part
+        name = re.sub(r" \(.*\)", "", str(entity.original_name))
+        line = docs[part].get(name)
+        assert line is not None, f"{name} ({part}) is not in docs/entities.md there"
+        is_off = entity.disabled_by is er.RegistryEntryDisabler.INTEGRATION
+        assert ("off by default" in line) == is_off, f"{name} ({part}): off by default is {is_off}"

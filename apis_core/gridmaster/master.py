@@ -16,23 +16,22 @@ from ..model.deal import Deal, Side
 from ..model.errors import ApisError, Category, ErrorReport, Extent, Level
 from ..model.modes import CommandKind, OperationMode
 from ..model.safety_times import LONGEST_TRANSITION_S
-from ..rules import energy, global_safety, lifecycle, optimisation, schedule
+from ..rules import energy, global_safety, lifecycle, optimisation
 from ..rules.findings import judged
 from ..rules.lifecycle import Step
 from ..rules.modes import deals_must_end
 from ..rules.reactions import Reaction, reactions
 from ..rules.reference import Never, NotNow
-from ..rules.schedule import line_is_needed_soon, next_pass_s, next_reading_s
+from ..rules.schedule import next_pass_s, next_reading_s
 from ..unit.board import ALERT, LEASE, MODE
 from ..waiting import wait_for
 from . import beginnings, endings, hand_over, mending
 from .access import Access, DealGoneError
+from .timing import Timing
 
 _LOGGER = logging.getLogger(__name__)
 # So many complete sets of readings in a row without a finding prove a line tight.
 CLEAN_SETS = 2
-# A long beginning is remembered for a few more: the next may be as long.
-FORGETTING = 0.8
 # Steps by which a deal leaves the line: they go on while another deal cannot finish its transition.
 ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 
@@ -56,11 +55,7 @@ class GridMaster:
         self._due_s: dict[str, float] = {}
         self._held_s: dict[str, float] = {}
         self._moves: dict[str, int] = {}
-        self._begun_s: dict[str, float] = {}
-        self._takes_s = 0.0
-        self._end_takes_s = 0.0
-        self._stopping_s: dict[str, float] = {}
-        self._last_begun_s = -math.inf
+        self._timing = Timing()
         self._predicted_s: dict[str, float] = {}
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
@@ -289,7 +284,7 @@ class GridMaster:
         access = self._access
         if access.board.alert is not None or deals_must_end(access.board.mode) or self._completion_is_near():
             return False
-        spaced_s = schedule.next_beginning_s(self._last_begun_s, self._end_takes_s)
+        spaced_s = self._timing.may_begin_s(deal, access.clock.monotonic(), self._completions_s(), access.policy)
         if access.clock.monotonic() < spaced_s:
             self._due_s[deal.deal_id] = spaced_s
             return False
@@ -318,7 +313,7 @@ class GridMaster:
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
             return False
         if isinstance(outcome, Deal):
-            self._begun_s[deal.deal_id] = self._last_begun_s = begun_s
+            self._timing.begun_s[deal.deal_id] = begun_s
         if isinstance(outcome, Never):
             _LOGGER.info("deal %s is discarded: %s", deal.deal_id, outcome.reason)
             await endings.discard(access, deal, outcome.reason)
@@ -326,23 +321,22 @@ class GridMaster:
         return True
 
     def _has_ended(self, deal: Deal) -> None:
-        """How long the line was taken by a deal's end says how far apart the next ones had better begin."""
         self._due_s.pop(deal.deal_id, None)
-        stopped_s = self._stopping_s.pop(deal.deal_id, None)
-        if stopped_s is not None:
-            self._end_takes_s = max(self._access.clock.monotonic() - stopped_s, FORGETTING * self._end_takes_s)
+        self._timing.ended(deal, self._access.clock.monotonic())
 
     def _completion_is_near(self) -> bool:
         """Whether a running deal will need the line before a transition begun now would be over."""
+        access = self._access
+        return self._timing.is_line_needed_soon(access.clock.monotonic(), self._completions_s(), access.policy)
+
+    def _completions_s(self) -> list[float]:
+        """When running deals are predicted to be complete."""
         running = {deal.deal_id for deal in self._access.board.deals() if deal.is_started}
-        due_s = [due_s for key, due_s in self._due_s.items() if key in running]
-        return line_is_needed_soon(self._access.clock.monotonic(), due_s, self._access.policy.checkpoint_wait_s, self._takes_s)
+        return [due_s for key, due_s in self._due_s.items() if key in running]
 
     def _started(self, deal: Deal) -> None:
-        """A deal exchanges from now on; how long its beginning took says how long the next one will take the line."""
-        begun_s = self._begun_s.pop(deal.deal_id, None)
-        if begun_s is not None and deal.ramp_up_time is None:
-            self._takes_s = max(self._access.clock.monotonic() - begun_s, FORGETTING * self._takes_s)
+        """A deal exchanges from now on."""
+        self._timing.started(deal, self._access.clock.monotonic())
         self._predict(deal)
 
     async def _exchange(self, deal: Deal) -> bool:
@@ -369,7 +363,8 @@ class GridMaster:
         if deal.cumulate_amount_wh < deal.amount_wh:
             self._predict(deal)
             return False
-        self._stopping_s[deal.deal_id] = access.clock.monotonic()
+        exchanged_s = (access.clock.now() - (deal.start_time or access.clock.now())).total_seconds()
+        self._timing.stops(deal, access.clock.monotonic(), exchanged_s, access.policy)
         await endings.stop(access, deal, None)
         self._due_s.pop(deal.deal_id, None)
         return True
@@ -431,8 +426,8 @@ class GridMaster:
             self._due_s,
             self._held_s,
             self._moves,
-            self._begun_s,
-            self._stopping_s,
+            self._timing.begun_s,
+            self._timing.stopping_s,
             self._predicted_s,
             self._access.contacts.complete_s,
         )

@@ -7,7 +7,7 @@ JITTER = 0.2
 USABLE_WALL_S = 2.0
 # A transition is about four commands, each with its checkpoint and the time its messages and writes take [s].
 TRANSITION_COMMANDS, COMMAND_S = 4, 0.5
-# Deals begin a little further apart than one end takes.
+# Deals are to be complete a little further apart than one end takes.
 END_SPACING = 1.25
 
 
@@ -39,9 +39,13 @@ def next_pass_s(last_pass_s: float, period_s: float, due_s: Iterable[float]) -> 
     return min([last_pass_s + period_s, *due_s])
 
 
-def next_beginning_s(last_begun_s: float, end_takes_s: float) -> float:
-    """When the next deal may begin, so that deals of the same length do not end faster than the line can end them."""
-    return last_begun_s + END_SPACING * end_takes_s
+def beginning_apart_s(now_s: float, lasts_s: float, completions_s: Iterable[float], apart_s: float) -> float:
+    """When a deal that lasts so long may begin, so that it is not complete within `apart_s` of another one."""
+    begin_s = now_s
+    for due_s in sorted(completions_s):
+        if abs(begin_s + lasts_s - due_s) < apart_s:
+            begin_s = due_s + apart_s - lasts_s
+    return begin_s
 
 
 def next_ramp_check_s(now_s: float, voltage_v: float, target_v: float, slope_v_per_s: float | None, period_s: float) -> float:

@@ -15,7 +15,7 @@ from apis_core.model.policy import Policy
 from apis_core.rules import admission, authorisation, compensation, demand, global_safety, local_safety, matching, optimisation, sequences
 from apis_core.rules.energy import deal_power_w
 from apis_core.rules.reference import Activation, Danger, Departure, Line, Never, NotNow, next_master, plan_activation, plan_departure
-from apis_core.rules.schedule import line_is_needed_soon, next_beginning_s
+from apis_core.rules.schedule import beginning_apart_s, line_is_needed_soon
 from tests.builders import NOON, UTC_ZONE, a_deal, a_hardware, a_policy, a_scenario
 
 W, C, D, R = ConverterMode.WAIT, ConverterMode.CHARGE, ConverterMode.DISCHARGE, ConverterMode.VOLTAGE_REFERENCE
@@ -256,8 +256,11 @@ def test_a_deals_power_is_its_share_of_the_units() -> None:
 
 
 def test_deals_begin_no_faster_than_the_line_can_end_them() -> None:
-    assert next_beginning_s(float("-inf"), 4.0) == float("-inf")
-    assert 100.0 + 4.0 < next_beginning_s(100.0, 4.0) < 100.0 + 8.0
+    assert beginning_apart_s(10.0, 100.0, [], 4.0) == 10.0
+    assert beginning_apart_s(10.0, 100.0, [50.0, 115.0, 200.0], 4.0) == 10.0
+    # It would be complete at 110: after 109 it is another one's turn, and then still another one's.
+    assert beginning_apart_s(10.0, 100.0, [109.0], 4.0) == 13.0
+    assert beginning_apart_s(10.0, 100.0, [116.0, 109.0, 112.0], 4.0) == 20.0
 
 
 def test_a_unit_that_still_holds_the_voltage_goes_to_wait_before_its_partner_takes_it() -> None:
