@@ -21,6 +21,8 @@ from .line import Array, Mask, Ramp
 from .profiles import WEEK_H, Profiles, Sampler
 
 STEP_S = 10.0
+# Batteries reach round figures exactly, but for the last bit: what is so near to an end has come to it, however it was summed up.
+EDGE_WH = 1e-9
 RAMP_S = 120.0
 
 WAIT, CHARGE, DISCHARGE, REFERENCE = range(4)
@@ -170,7 +172,8 @@ class Engine:
         self._loss = {name: np.ascontiguousarray(column) for name, column in zip(LOSS_NAMES, self._losses.T, strict=True)}
         self._converter_loss_w = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
         self._capacity_min_wh = float(self.capacity_wh.min(initial=np.inf))
-        self._triggers_wh = tuple(percent * (self.capacity_wh / 100) for percent in astuple(self.site.triggers))
+        on_wh, off_wh, ac_on_wh, ac_off_wh = (percent * (self.capacity_wh / 100) for percent in astuple(self.site.triggers))
+        self._triggers_wh = on_wh + EDGE_WH, off_wh - EDGE_WH, ac_on_wh + EDGE_WH, ac_off_wh - EDGE_WH
         self._load_share = 1 + self._loss["ups_battery_ratio"]
         self._sun = Sampler(self._profiles.solar, self._solar_rows, self._shift_s, self._solar_scale)
         self._load = Sampler(self._profiles.load, self._load_rows, self._shift_s, self._load_scale)
@@ -429,10 +432,14 @@ class Engine:
         self.grid_integral_wh += grid_w * hours
         self.battery_integral_wh += (grid_w - self._converter_loss_w) * hours
         energy_wh = self.energy_wh + self.flow_w * hours
-        if energy_wh.max() > self._capacity_min_wh:
+        self._hold_in(energy_wh)
+
+    def _hold_in(self, energy_wh: Array) -> None:
+        """No battery holds more than fits in, or less than nothing."""
+        if energy_wh.max() > self._capacity_min_wh - EDGE_WH:
             self.wasted_wh += np.maximum(energy_wh - self.capacity_wh, 0.0)
-            energy_wh = np.minimum(energy_wh, self.capacity_wh)
-        self.energy_wh = np.maximum(energy_wh, 0.0)
+            energy_wh = np.where(energy_wh > self.capacity_wh - EDGE_WH, self.capacity_wh, energy_wh)
+        self.energy_wh = np.where(energy_wh < EDGE_WH, 0.0, energy_wh)
 
     def _houses_now(self) -> None:
         """PV, load, UPS state and battery flow at this moment (hardware reference 1.6, steps 1 to 5)."""

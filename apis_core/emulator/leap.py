@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .engine import STEP_S, Engine, Site
+from .engine import EDGE_WH, STEP_S, Engine, Site
 from .houses import House
 from .line import Array, Mask
 from .profiles import Profiles
@@ -93,20 +93,16 @@ class LeapingEngine(Engine):
     def _bounds_wh(self) -> tuple[Array, Array]:
         """Between which energies nothing switches, both excluded."""
         bypass_on_wh, bypass_off_wh, ac_on_wh, ac_off_wh = self._triggers_wh
-        low = np.maximum(np.where(self.bypass, 0.0, bypass_on_wh), np.where(self.ac_charging, 0.0, ac_on_wh))
-        high = np.minimum(
-            np.where(self.bypass, bypass_off_wh, self.capacity_wh),
-            np.where(self.ac_charging, ac_off_wh, self.capacity_wh),
-        )
+        full_wh = self.capacity_wh - EDGE_WH
+        low = np.maximum(np.where(self.bypass, EDGE_WH, bypass_on_wh), np.where(self.ac_charging, EDGE_WH, ac_on_wh))
+        high = np.minimum(np.where(self.bypass, bypass_off_wh, full_wh), np.where(self.ac_charging, ac_off_wh, full_wh))
         return low, high
 
     def _take(self, steps: int, slope_w: Array, free_slope_w: Array, pinned: Mask) -> None:
         hours, half = steps * _STEP_H, (steps - 1) / 2
         self.grid_integral_wh += self._grid_w * hours
         self.battery_integral_wh += self.battery_power_w * hours
-        energy_wh = self.energy_wh + (self.flow_w + free_slope_w * half) * hours
-        self.energy_wh = np.minimum(np.maximum(energy_wh, 0.0), self.capacity_wh)
-        self.wasted_wh += np.maximum(energy_wh - self.capacity_wh, 0.0)
+        self._hold_in(self.energy_wh + (self.flow_w + free_slope_w * half) * hours)
         # The mean of a stride, at which everything linear is what it sums up to.
         load_rise_w, sun_rise_w = self._load.slope_w * (STEP_S * half), self._sun.slope_w * (STEP_S * half)
         self.load_w = self.load_w + load_rise_w
