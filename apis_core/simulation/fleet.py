@@ -29,8 +29,8 @@ LINE_V = 350.0
 # Sharing answers what a step brings while it brings it: it looks at the batteries at this part of the step. With this one the
 # energy that is shared comes within 4 % of the exact engine's (tests/simulation/test_fleet.py).
 LOOK_AHEAD = 0.75
-# So many houses live through the time together: their state fits into a processor's second cache.
-BLOCK = 10_000
+# So many houses live through the time together: fewer, and numpy is called more than it works; more, and no cache holds them.
+BLOCK = 40_000
 # What a run sums up, in Wh.
 TOTALS = ("load", "solar", "curtailed", "mains", "loss", "given", "taken", "begin", "end")
 
@@ -228,15 +228,13 @@ def _numpy(
      _ask, _middle, _offer, most, _reaches, _leaves) = constants.tolist()  # fmt: skip
     row, first = (np.ascontiguousarray(each.reshape(-1, size).T) for each in (rows, shifts + first_step))
     factor, kw = (np.ascontiguousarray(each.reshape(-1, size).T) for each in (load_factor, solar_kw))
-    loads, suns = _Series(load_w, row, first, factor), _Series(solar_w, row % len(solar_w), first, kw)
+    loads, suns = _Series(Library(load_w), row, first, factor), _Series(Library(solar_w), row % len(solar_w), first, kw)
     pool = _Pool(row.shape, constants[_NAMES.index("ask") :])
     energy, flow, x = np.full(row.shape, begin), np.empty(row.shape), np.empty(row.shape)
     bypass, charging, mask = np.zeros(row.shape, bool), np.zeros(row.shape, bool), np.empty(row.shape, bool)
-    load_sum, sun_sum, over, under, mains, charged = (np.zeros(row.shape) for _ in range(6))
+    over, under, mains, charged = (np.zeros(row.shape) for _ in range(4))
     for _ in range(steps):
         load, sun = loads.next(), suns.next()
-        load_sum += load
-        sun_sum += sun
         for state, low, high in ((bypass, bypass_on, bypass_off), (charging, ac_on, ac_off)):
             np.less_equal(energy, low, out=mask)
             np.logical_or(state, mask, out=state)
@@ -244,18 +242,17 @@ def _numpy(
             np.logical_and(state, mask, out=state)
         np.multiply(load, ups_share, out=x)
         x += ups
-        np.logical_not(bypass, out=mask)
-        x *= mask
+        np.copyto(x, 0.0, where=bypass)
         np.subtract(sun, x, out=flow)
         flow -= system
-        np.multiply(charging, ac, out=x)
-        flow += x
+        np.add(flow, ac, out=flow, where=charging)
         flow *= STEP_H
         np.multiply(load, bypass_share, out=x)
         x += bypass_w
-        x *= bypass
+        np.logical_not(bypass, out=mask)
+        np.copyto(x, 0.0, where=mask)
         mains += x
-        charged += charging
+        np.add(charged, 1.0, out=charged, where=charging)
         if most:
             pool.share(energy, flow)
         energy += flow
@@ -269,8 +266,8 @@ def _numpy(
             under -= x
     mains += charged * (ac + ac_loss) + transformer * steps
     sums = {
-        "load": load_sum * STEP_H,
-        "solar": sun_sum * STEP_H - over,
+        "load": loads.sum() * STEP_H,
+        "solar": suns.sum() * STEP_H - over,
         "curtailed": over,
         "mains": mains * STEP_H + under,
         "given": pool.given,
@@ -283,27 +280,51 @@ def _numpy(
     return found
 
 
-class _Series:
-    """What each house has of a series, step by step. The year stands there twice: nobody comes to its end within one."""
+class Library:
+    """A series of each household: a step's figures of all lie beside each other, and the year stands there twice."""
 
-    def __init__(self, values: Array, rows: NDArray[np.intp], first: NDArray[np.intp], factor: Array) -> None:
-        """`values`: a row per household; `first`: the step at which each house begins."""
-        count, self._year = values.shape
-        self._flat = np.concatenate((values.T, values.T)).ravel()
-        self._at = first % self._year * count + rows
-        self._count, self._factor, self._steps = count, factor, 0
+    def __init__(self, values: Array) -> None:
+        """`values`: a row per household, a column per step of a year."""
+        self.count, self.year = values.shape
+        twice = np.concatenate((values.T, values.T))
+        self.flat = twice.ravel()
+        self._before = np.concatenate((np.zeros((1, self.count)), np.cumsum(twice, axis=0)))
+
+    def at(self, rows: NDArray[np.intp], first: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Where households begin in `flat`."""
+        found: NDArray[np.intp] = first * self.count + rows
+        return found
+
+    def sums(self, rows: NDArray[np.intp], first: NDArray[np.intp], steps: int) -> Array:
+        """What so many steps come to."""
+        years, rest = divmod(steps, self.year)
+        found: Array = years * self._before[self.year, rows] + self._before[first + rest, rows] - self._before[first, rows]
+        return found
+
+
+class _Series:
+    """What each house has of a series, step by step."""
+
+    def __init__(self, library: Library, rows: NDArray[np.intp], first: NDArray[np.intp], factor: Array) -> None:
+        """`first`: the step at which each house begins."""
+        self._library, self._factor, self._step = library, factor, 0
+        self._rows, self._first = rows, first % library.year
+        self._at = library.at(rows, self._first)
         self._now = np.empty(rows.shape)
 
     def next(self) -> Array:
         """This step's; the same array each time."""
+        begin = self._step % self._library.year * self._library.count
         # Nothing is out of bounds: told so, numpy writes without a copy in between.
-        np.take(self._flat, self._at, out=self._now, mode="clip")
+        np.take(self._library.flat[begin:], self._at, out=self._now, mode="clip")
         self._now *= self._factor
-        self._at += self._count
-        self._steps += 1
-        if self._steps == self._year:
-            self._steps, self._at = 0, self._at - self._year * self._count
+        self._step += 1
         return self._now
+
+    def sum(self) -> Array:
+        """What all steps so far came to."""
+        found: Array = self._factor * self._library.sums(self._rows, self._first, self._step)
+        return found
 
 
 class _Pool:
@@ -318,23 +339,21 @@ class _Pool:
         self._ask, self._middle, self._offer, self._most, self._reaches, self._leaves = constants.tolist()
         # Counted from the start [Wh at the battery], shape (places, communities).
         self.given, self.taken = np.zeros(shape), np.zeros(shape)
-        self._seen, self._excess, self._spare, self._short, self._room = (np.empty(shape) for _ in range(5))
+        self._seen, self._on_line, self._excess, self._spare, self._short, self._room = (np.empty(shape) for _ in range(6))
 
     def share(self, energy: Array, flow: Array) -> None:
         """Add to each house's flow in the step [Wh] what it takes and gives."""
-        seen = self._seen
+        seen, on_line = self._seen, self._on_line
         np.multiply(flow, LOOK_AHEAD, out=seen)
         seen += energy
-        for wish, sign, edge, ratio in (
-            (self._excess, 1.0, self._offer, self._leaves),
-            (self._spare, 1.0, self._middle, self._leaves),
-            (self._short, -1.0, self._ask, self._reaches),
-            (self._room, -1.0, self._middle, self._reaches),
-        ):
-            np.subtract(seen, edge, out=wish)
-            wish *= sign / ratio
-            np.maximum(wish, 0.0, out=wish)
-            np.minimum(wish, self._most, out=wish)
+        np.multiply(seen, 1 / self._leaves, out=on_line)
+        np.subtract(on_line, self._offer / self._leaves, out=self._excess)
+        np.subtract(on_line, self._middle / self._leaves, out=self._spare)
+        np.multiply(seen, 1 / self._reaches, out=on_line)
+        np.subtract(self._ask / self._reaches, on_line, out=self._short)
+        np.subtract(self._middle / self._reaches, on_line, out=self._room)
+        for wish in (self._excess, self._spare, self._short, self._room):
+            np.clip(wish, 0.0, self._most, out=wish)
         a, b, c, d = (wish.sum(axis=0) for wish in (self._excess, self._spare, self._short, self._room))
         # The short ones are served from everything that is spare, the others from what is in excess.
         for_short = np.minimum(c, b)

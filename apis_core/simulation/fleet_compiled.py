@@ -1,16 +1,20 @@
 """The fleet's step as compiled loops: community by community, each through the whole time, on all processors. Needs numba.
 
-Every loop over houses is free of branches and of calls, so that the compiler makes vector instructions of it; sums may be
-taken in another order than numpy's, which is the only difference.
+Every loop over houses is free of branches, calls and signed indices, so that the compiler makes vector instructions of it;
+sums may be taken in another order than numpy's, which is the only difference.
 """
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-type Array = NDArray[np.float64]
+from .fleet import Library
 
-TOTALS = 9
+type Array = NDArray[np.float64]
+type Index = NDArray[np.uint64]
+
+# What `_run` counts of each community [Wh]: curtailed, mains, given, taken, and what its batteries hold at the end.
+COUNTS = 5
 # No infinities and no zeros with a sign are in it, and sums may be reordered.
 FAST = {"reassoc", "nnan", "ninf", "nsz", "contract", "arcp"}
 
@@ -30,24 +34,44 @@ def run(
     step_h: float,
 ) -> Array:
     """See fleet._numpy: the same arithmetic, house by house."""
-    # A step's figures of all households lie beside each other, so that a community reads on from where it was.
-    by_step = np.ascontiguousarray(load_w.T), np.ascontiguousarray(solar_w.T)
-    suns = rows % solar_w.shape[0]
-    found: Array = _run(*by_step, rows, suns, shifts, load_factor, solar_kw, size, first_step, steps, constants, look_ahead, step_h)
+    loads, suns = Library(load_w), Library(solar_w)
+    load_first, sun_first = (shifts + first_step) % loads.year, (shifts + first_step) % suns.year
+    sun_rows = rows % solar_w.shape[0]
+    own = (
+        loads.flat,
+        suns.flat,
+        loads.at(rows, load_first).astype(np.uint64),
+        suns.at(sun_rows, sun_first).astype(np.uint64),
+        load_factor,
+        solar_kw,
+    )
+    counted = _run(*own, loads.count, suns.count, loads.year, size, steps, constants, look_ahead, step_h)
+    curtailed, mains, given, taken, end = counted.T
+    # What the sun gives and a house takes hangs on nothing that happens.
+    load = _by_community(load_factor * loads.sums(rows, load_first, steps), size) * step_h
+    solar = _by_community(solar_kw * suns.sums(sun_rows, sun_first, steps), size) * step_h - curtailed
+    begin = np.full(len(load), constants[1] * size)
+    found: Array = np.stack([load, solar, curtailed, mains, begin + solar + mains - load - end, given, taken, begin, end], axis=1)
+    return found
+
+
+def _by_community(values: Array, size: int) -> Array:
+    found: Array = values.reshape(-1, size).sum(axis=1)
     return found
 
 
 @numba.njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
 def _run(  # pragma: no cover - compiled
-    load_w: Array,
-    solar_w: Array,
-    rows: NDArray[np.intp],
-    suns: NDArray[np.intp],
-    shifts: NDArray[np.intp],
+    loads: Array,
+    suns: Array,
+    load_at: Index,
+    sun_at: Index,
     load_factor: Array,
     solar_kw: Array,
+    load_count: int,
+    sun_count: int,
+    year: int,
     size: int,
-    first_step: int,
     steps: int,
     constants: Array,
     look_ahead: float,
@@ -55,23 +79,22 @@ def _run(  # pragma: no cover - compiled
 ) -> Array:
     (capacity, begin, bypass_on, bypass_off, ac_on, ac_off, system, ups, ups_share, bypass_w, bypass_share, transformer, ac, ac_loss,
      ask, middle, offer, most, reaches, leaves) = constants  # fmt: skip
-    communities, year = len(rows) // size, load_w.shape[0]
-    found = np.zeros((communities, TOTALS))
-    per_leaves, per_reaches, shares = 1.0 / leaves, 1.0 / reaches, most > 0
+    communities = len(load_at) // size
+    found = np.zeros((communities, COUNTS))
+    per_leaves, per_reaches = 1.0 / leaves, 1.0 / reaches
     for community in numba.prange(communities):
         first = community * size
         energy, flow, load, sun = np.full(size, begin), np.empty(size), np.empty(size), np.empty(size)
         bypass, charging = np.zeros(size), np.zeros(size)
-        row, own_sun = rows[first : first + size].astype(np.int32), suns[first : first + size].astype(np.int32)
-        at = (shifts[first : first + size] + first_step) % year
+        excess, spare, short, room = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+        own_load, own_sun = load_at[first : first + size].copy(), sun_at[first : first + size].copy()
         factor, kw = load_factor[first : first + size].copy(), solar_kw[first : first + size].copy()
-        load_sum = sun_sum = over_sum = mains_sum = under_sum = given = taken = 0.0
-        for _ in range(steps):
+        curtailed = mains = missing = given = taken = 0.0
+        for step in range(steps):
+            load_here, sun_here = np.uint64(step % year * load_count), np.uint64(step % year * sun_count)
             for i in range(size):
-                here = at[i]
-                load[i] = load_w[here, row[i]] * factor[i]
-                sun[i] = solar_w[here, own_sun[i]] * kw[i]
-                at[i] = here + 1 if here + 1 < year else 0
+                load[i] = loads[own_load[i] + load_here] * factor[i]
+                sun[i] = suns[own_sun[i] + sun_here] * kw[i]
             a = b = c = d = 0.0
             for i in range(size):
                 now = energy[i]
@@ -80,54 +103,38 @@ def _run(  # pragma: no cover - compiled
                 grid = 1.0 if now <= ac_on else charging[i]
                 grid = grid if now < ac_off else 0.0
                 bypass[i], charging[i] = on, grid
-                own = load[i]
-                need = system + (1.0 - on) * (ups + ups_share * own) - ac * grid
-                flow[i] = (sun[i] - need) * step_h
-                load_sum += own
-                sun_sum += sun[i]
-                mains_sum += transformer + on * (bypass_w + bypass_share * own) + grid * (ac + ac_loss)
-            if shares:
+                flow[i] = (sun[i] - system - (1.0 - on) * (ups + ups_share * load[i]) + ac * grid) * step_h
+                mains += on * (bypass_w + bypass_share * load[i]) + grid * (ac + ac_loss)
+                seen = now + look_ahead * flow[i]
+                excess[i] = min(most, max(0.0, (seen - offer) * per_leaves))
+                spare[i] = min(most, max(0.0, (seen - middle) * per_leaves))
+                short[i] = min(most, max(0.0, (ask - seen) * per_reaches))
+                room[i] = min(most, max(0.0, (middle - seen) * per_reaches))
+                a += excess[i]
+                b += spare[i]
+                c += short[i]
+                d += room[i]
+            for_short = min(c, b)
+            for_room = min(max(d - c, 0.0), max(a - for_short, 0.0))
+            whole = for_short + for_room
+            if whole > 0.0:
+                share_excess = min(whole / a, 1.0) if a > 0 else 0.0
+                share_spare = max(whole - a, 0.0) / (b - a) if b - a > 0 else 0.0
+                share_short = for_short / c if c > 0 else 0.0
+                share_room = for_room / (d - c) if d - c > 0 else 0.0
                 for i in range(size):
-                    seen = energy[i] + look_ahead * flow[i]
-                    excess, spare = (seen - offer) * per_leaves, (seen - middle) * per_leaves
-                    short, room = (ask - seen) * per_reaches, (middle - seen) * per_reaches
-                    excess, spare = max(0.0, excess), max(0.0, spare)
-                    short, room = max(0.0, short), max(0.0, room)
-                    a += min(most, excess)
-                    b += min(most, spare)
-                    c += min(most, short)
-                    d += min(most, room)
-                for_short = min(c, b)
-                for_room = min(max(d - c, 0.0), max(a - for_short, 0.0))
-                whole = for_short + for_room
-                if whole > 0.0:
-                    share_excess = min(whole / a, 1.0) if a > 0 else 0.0
-                    share_spare = max(whole - a, 0.0) / (b - a) if b - a > 0 else 0.0
-                    share_short = for_short / c if c > 0 else 0.0
-                    share_room = for_room / (d - c) if d - c > 0 else 0.0
-                    for i in range(size):
-                        seen = energy[i] + look_ahead * flow[i]
-                        excess, spare = (seen - offer) * per_leaves, (seen - middle) * per_leaves
-                        short, room = (ask - seen) * per_reaches, (middle - seen) * per_reaches
-                        excess, spare = max(0.0, excess), max(0.0, spare)
-                        short, room = max(0.0, short), max(0.0, room)
-                        excess, spare = min(most, excess), min(most, spare)
-                        short, room = min(most, short), min(most, room)
-                        out = (excess * share_excess + (spare - excess) * share_spare) * leaves
-                        into = (short * share_short + (room - short) * share_room) * reaches
-                        flow[i] += into - out
-                        given += out
-                        taken += into
+                    out = (excess[i] * share_excess + (spare[i] - excess[i]) * share_spare) * leaves
+                    into = (short[i] * share_short + (room[i] - short[i]) * share_room) * reaches
+                    flow[i] += into - out
+                    given += out
+                    taken += into
             for i in range(size):
                 after = energy[i] + flow[i]
-                over, under = after - capacity, -after
-                over, under = max(0.0, over), max(0.0, under)
-                over_sum += over
-                under_sum += under
+                over, under = max(0.0, after - capacity), max(0.0, -after)
+                curtailed += over
+                missing += under
                 energy[i] = after - over + under
-        load_wh, solar_wh, mains_wh, end = load_sum * step_h, sun_sum * step_h - over_sum, mains_sum * step_h + under_sum, energy.sum()
-        loss = begin * size + solar_wh + mains_wh - load_wh - end
         line = found[community]
-        line[0], line[1], line[2], line[3], line[4] = load_wh, solar_wh, over_sum, mains_wh, loss
-        line[5], line[6], line[7], line[8] = given, taken, begin * size, end
+        line[0], line[1] = curtailed, (mains + transformer * size * steps) * step_h + missing
+        line[2], line[3], line[4] = given, taken, energy.sum()
     return found
