@@ -23,7 +23,7 @@ from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
 from .kept import lock_cluster, open_ledger, open_store
 from .ledger.unit_ledger import LedgerWriter
-from .local_community import LocalCommunity, Maker
+from .local_community import LocalCommunity
 from .model.deal import Deal
 from .model.errors import ApisError, ConfigError, DriverError, MessageError
 from .model.files import read_file
@@ -37,6 +37,7 @@ from .model.unit_plan import UnitPlan
 from .node import Node
 from .ports import Capabilities, Clock, DeviceRequest
 from .presets import community_hardware, community_scenario, hardware, policy_for
+from .residents import Maker
 from .server.client import RemoteCommunity
 from .setups import load_setups, planned, planned_setups, unit_folders
 from .unit.board import CHARTER, DEAL, LEASE
