@@ -22,7 +22,8 @@ class Marks:
         told = {unit_id: board.value(UNIT + unit_id) or {} for unit_id in unit_ids}
         bans = {unit_id: entry for unit_id in unit_ids if (entry := board.value(BAN + unit_id)) is not None}
         return cls(
-            frozenset(unit_id for unit_id in unit_ids if board.value(ISOLATED + unit_id) is not None),
+            # Also units that have left: what was read of them last is still known.
+            frozenset(key.removeprefix(ISOLATED) for key in board.keys(ISOLATED)),
             frozenset(unit_id for unit_id, value in told.items() if value.get("cannotHold", False)),
             {unit_id: datetime.fromisoformat(str(entry.get("until"))) for unit_id, entry in bans.items()},
             {unit_id: str(value.get("deadMan", "")) for unit_id, value in told.items()},

@@ -313,7 +313,7 @@ class GridMaster:
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
             return False
         if isinstance(outcome, Deal):
-            self._timing.begun_s[deal.deal_id] = begun_s
+            self._timing.begins(deal, begun_s)
         if isinstance(outcome, Never):
             _LOGGER.info("deal %s is discarded: %s", deal.deal_id, outcome.reason)
             await endings.discard(access, deal, outcome.reason)
@@ -356,7 +356,8 @@ class GridMaster:
                 await mending.interrupt(access, deal, by_itself)
             self._due_s.pop(deal.deal_id, None)
             return True
-        if due_s is None or due_s > access.clock.monotonic():
+        begun_s = access.clock.monotonic()
+        if due_s is None or due_s > begun_s:
             return False
         await access.read(deal.unit_on(Side(access.policy.reference_side)))
         deal = await access.count(deal)
@@ -364,7 +365,7 @@ class GridMaster:
             self._predict(deal)
             return False
         exchanged_s = (access.clock.now() - (deal.start_time or access.clock.now())).total_seconds()
-        self._timing.stops(deal, access.clock.monotonic(), exchanged_s, access.policy)
+        self._timing.stops(deal, begun_s, exchanged_s, access.policy)
         await endings.stop(access, deal, None)
         self._due_s.pop(deal.deal_id, None)
         return True

@@ -7,8 +7,8 @@ JITTER = 0.2
 USABLE_WALL_S = 2.0
 # A transition is about four commands, each with its checkpoint and the time its messages and writes take [s].
 TRANSITION_COMMANDS, COMMAND_S = 4, 0.5
-# Deals are to be complete a little further apart than one end takes.
-END_SPACING = 1.25
+# Deals are to be complete twice as far apart as one end takes: what each will take is not known to the second.
+END_SPACING = 2.0
 
 
 def next_reading_s(last_read_s: float | None, period_s: float) -> float:

@@ -147,6 +147,10 @@ class Board:
         entry = self._entries.get(key)
         return None if entry is None else entry.value
 
+    def keys(self, prefix: str) -> tuple[str, ...]:
+        """The keys with a value that begin so."""
+        return tuple(key for key, entry in self._entries.items() if key.startswith(prefix) and entry.value is not None)
+
     async def ask_to_stop(self, deal_id: str, reason: str) -> None:
         """Add a reason why a deal should end; the Grid Master ends it in order."""
         key = STOP + deal_id
