@@ -479,11 +479,9 @@ class Node:
         if contact.epoch >= self.controller.highest_epoch:
             await self._hear(contact, self.clock.wall())
         # A higher epoch than the one in the contact is no acknowledgement: the sender has been left behind.
-        answer: Json = {"epoch": self.controller.highest_epoch}
-        if self._driver.capabilities.dead_man == "device":
-            # A unit whose device is out of its reach answers, but not for its converter: that counts on its own dead-man.
-            answer["unspokenS"] = self.sentry.unspoken_s
-        return answer
+        # A unit whose device is out of its reach answers, but not for its converter, which counts on its dead-man.
+        stops_itself = self._driver.capabilities.dead_man == "device"
+        return {"epoch": self.controller.highest_epoch, "unspokenS": self.sentry.unspoken_s, "stopsItself": stops_itself}
 
     async def _on_epoch(self, _sender: str, message: Json) -> Json:
         """Whoever wants the role asks for the highest epoch, or for a new one to be acknowledged: its own is fenced off then."""

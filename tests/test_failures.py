@@ -9,6 +9,7 @@ from apis_core.model.converter import ConverterMode
 from apis_core.model.deal import Deal
 from apis_core.model.errors import DriverError
 from apis_core.model.modes import OperationMode
+from apis_core.model.policy import Policy
 from apis_core.ports import DeviceRequest
 from tests.builders import VirtualCommunity, a_policy, in_virtual_time
 from tests.test_stories import create, energy_agrees, steer
@@ -215,3 +216,32 @@ def test_a_silent_driver_ends_only_its_units_deals_and_the_line_recovers() -> No
         assert all_in_wait(c)
 
     in_virtual_time(story, CHARGES)
+
+
+@pytest.mark.parametrize("silent_s", [20, 34, 40, 60])
+@pytest.mark.parametrize("hangs_s", [2, 60])
+@pytest.mark.parametrize("policy", [ANYWHERE, a_policy()], ids=["anywhere", "on_the_reference"])
+def test_when_the_references_own_device_is_silent_the_current_modes_leave_before_its_dead_man_can_reach_it(
+    silent_s: float, hangs_s: float, policy: Policy
+) -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await two_deals(c, ("E002", "E003"), ("E001", "E004"))
+        line, holder = Line(c), reference(c)
+
+        async def failing(request: DeviceRequest) -> Any:
+            await asyncio.sleep(hangs_s)
+            raise DriverError(f"{request.path}: no answer")
+
+        c.faults[holder] = failing
+        await c.settle(silent_s)
+        c.faults.clear()
+        await c.settle(90)
+        # Whatever became of the deals: no converter was left in a current mode on a line that nobody holds.
+        assert line.longest_unheld_s == 0
+        await ended(c)
+        assert all_in_wait(c)
+        for unit in set(CHARGES) - {holder}:
+            energy_agrees(c, unit, await c.community.deals())
+        line.task.cancel()
+
+    in_virtual_time(story, CHARGES, policy)

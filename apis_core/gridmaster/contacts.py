@@ -88,8 +88,11 @@ class Contacts:
         followers = [unit_id for unit_id, answer in answers.items() if answer.get("epoch") == self._lease.epoch]
         self.is_overtaken |= len(followers) < len(answers)
         for unit_id in followers:
-            self.unspoken_s[unit_id] = float(answers[unit_id].get("unspokenS", 0.0))
-            self.acknowledged(unit_id, renewed_s, sent_s - self.unspoken_s[unit_id])
+            unspoken_s = float(answers[unit_id].get("unspokenS", 0.0))
+            # A guard cannot stop a converter that it does not reach: such a unit is no more silent than it says.
+            self.unspoken_s[unit_id] = unspoken_s if answers[unit_id].get("stopsItself") else 0.0
+            # No reference promises more than its dead-man: what it has not spoken for, it has not acknowledged.
+            self.acknowledged(unit_id, renewed_s - unspoken_s, sent_s - self.unspoken_s[unit_id])
         if 2 * len(followers) > len(members):
             self._sign_s = max(self._sign_s, sent_s)
 

@@ -68,16 +68,23 @@ class SteppingClock(VirtualClock):
     """A unit's clock whose time of day can be wrong; what it measures spans with is not."""
 
     offset = timedelta()
+    # So much too fast it goes since a moment [s/s, s].
+    drift, since_s = 0.0, 0.0
 
     def now(self) -> datetime:
         """See Clock."""
-        return super().now() + self.offset
+        return super().now() + self.offset + timedelta(seconds=self.drift * (self.monotonic() - self.since_s))
+
+    def go_wrong(self, drift: float) -> None:
+        """From now on it goes too fast, or too slow; with 0 it is set right and goes right again."""
+        self.drift, self.since_s = drift, self.monotonic()
 
 
 class FullDisk(UnitLedger):
-    """A ledger whose disk may take nothing."""
+    """A ledger whose disk may take nothing, or whose process may end in the midst of a write."""
 
     is_full = False
+    tear: Callable[[], None] | None = None
 
     @property
     def trouble(self) -> str:
@@ -95,6 +102,10 @@ class FullDisk(UnitLedger):
         await super().set_state(key, value)
 
     def _fail(self) -> None:
+        if self.tear is not None:
+            tear, self.tear = self.tear, None
+            tear()
+            raise LedgerError("the process ended while it wrote")
         if self.is_full:
             raise LedgerError("the disk is full")
 
@@ -111,6 +122,7 @@ class Chaos(Stage):
         self.seen: dict[str, Deal] = {}
         self._digest = hashlib.sha256()
         self._chance = random.Random(f"chaos {seed}")
+        self._deaths: set[asyncio.Task[None]] = set()
         houses = tuple(
             House(
                 unit_id,
@@ -225,8 +237,12 @@ class Chaos(Stage):
                 await community.kill_unit(unit)
             case "disk_full":
                 self.ledgers[unit].is_full = True
+            case "torn_write" if unit not in community.dead:
+                self.ledgers[unit].tear = lambda: self._die(unit)
             case "clock_step":
                 self.clocks[unit].offset += timedelta(seconds=fault.value)
+            case "clock_drift":
+                self.clocks[unit].go_wrong(fault.value)
             case "steal_lease":
                 await self._steal_lease(unit)
             case _:
@@ -265,16 +281,24 @@ class Chaos(Stage):
                 self.hub.faults.spare(*fault.units)
             case "leak":
                 self.engine.set_leak(0.0)
-            case "kill" if unit in self.community.dead:
+            case "kill" | "torn_write" if unit in self.community.dead:
                 await self.revive(unit)
             case "disk_full":
                 self.ledgers[unit].is_full = False
             case "clock_step":
                 self.clocks[unit].offset -= timedelta(seconds=fault.value)
+            case "clock_drift":
+                self.clocks[unit].go_wrong(0.0)
             case "stop_and_go" | "policy":
                 await self.community.set_mode(OperationMode.AUTONOMOUS, None, WHO)
             case "unit_stop":
                 await self.community.set_mode(None, unit, WHO)
+
+    def _die(self, unit: str) -> None:
+        if unit not in self.community.dead:
+            task = asyncio.create_task(self.community.kill_unit(unit))
+            self._deaths.add(task)
+            task.add_done_callback(self._deaths.discard)
 
     async def _steal_lease(self, unit: str) -> None:
         entry = await self.hub.store.get(LEASE)
@@ -287,8 +311,9 @@ class Chaos(Stage):
         self.engine.set_leak(0.0)
         for unit in self.ids:
             self.world.set_fault(unit, NO_FAULT)
-            self.ledgers[unit].is_full = False
+            self.ledgers[unit].is_full, self.ledgers[unit].tear = False, None
             self.clocks[unit].offset = timedelta()
+            self.clocks[unit].go_wrong(0.0)
         for unit in sorted(self.community.dead):
             await self._persist(lambda unit=unit: self.revive(unit))  # type: ignore[misc]
         # A person looks at what stopped, and lets it go on.
@@ -357,7 +382,7 @@ class Chaos(Stage):
 
     def _judge_energy(self, unit: str, deals: dict[str, Deal]) -> None:
         """Within 1 % of the physics, idle losses aside, where nothing kept the unit from measuring."""
-        if any(unit in fault.units for fault in self.plan if fault.kind in (*_DEVICE, "kill", "freeze", "disk_full")):
+        if any(unit in fault.units for fault in self.plan if fault.kind in (*_DEVICE, "kill", "torn_write", "freeze", "disk_full")):
             return
         if any(fault.kind in plans.LINE for fault in self.plan):
             return

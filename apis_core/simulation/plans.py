@@ -16,7 +16,9 @@ DEVICE: dict[str, tuple[float, float] | None] = {
     "stuck": None, "no_ramp": None, "heavy_alarm": None, "lost": None,
 }  # fmt: skip
 LINE: dict[str, tuple[float, float] | None] = {"leak": (0.5, 3.0), "dip": (0.5, 0.9)}
-PROCESS: dict[str, tuple[float, float] | None] = {"kill": None, "disk_full": None, "clock_step": (-90.0, 90.0), "steal_lease": None}
+PROCESS: dict[str, tuple[float, float] | None] = {
+    "kill": None, "torn_write": None, "disk_full": None, "clock_step": (-90.0, 90.0), "clock_drift": (-0.1, 0.1), "steal_lease": None,
+}  # fmt: skip
 PEOPLE: dict[str, tuple[float, float] | None] = {
     "scenario": None, "policy": None, "stop_and_go": None, "deal": (5.0, 60.0), "stop_deal": None, "unit_stop": None,
 }  # fmt: skip
