@@ -133,9 +133,10 @@ class Sentry:
             return
         if now_s >= self._beat_s + times.contact_period_s:
             self._beat_s = now_s
-            if self._guard is not None and controller.usable_reading() is not None:
+            if controller.usable_reading() is not None:
                 self._spoken_s = now_s
-                await self._guard.beat()
+                if self._guard is not None:
+                    await self._guard.beat()
         if now_s >= self._look_s + times.status_period_s:
             self._look_s = now_s
             if mode is not None and mode.is_current_mode:
