@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .fleet import Library
+from .library import Library
 
 type Array = NDArray[np.float64]
 type Index = NDArray[np.uint64]
