@@ -8,14 +8,16 @@ from homeassistant.components.energy.data import async_get_manager
 from homeassistant.components.energy.validate import async_validate
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 
+from custom_components.apis.energy_sources import async_add, sources_of
 from custom_components.apis.statistics import statistic_id
 
-from .conftest import FakeCommunity
+from .conftest import FakeCommunity, a_unit
 from .test_statistics import auto_enable_custom_integrations, deals_of, written
 
 __all__ = ["auto_enable_custom_integrations"]
@@ -97,3 +99,20 @@ async def test_an_accelerated_community_is_no_energy_of_a_day(
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
     assert (await options(hass, entry, "energy"))["reason"] == "accelerated"
+
+
+async def test_a_unit_that_shows_less_is_a_source_with_less_and_nothing_comes_twice(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    registry = er.async_get(hass)
+    for key in ("state_of_charge", "battery_power"):
+        entity_id = registry.async_get_entity_id("sensor", "apis", f"{loaded.entry_id}_E001_{key}")
+        assert entity_id is not None
+        registry.async_remove(entity_id)
+    battery, _ = sources_of(hass, loaded, a_unit("E001", capacity_wh=None))
+    assert not {"stat_soc", "power_config", "capacity"} & battery.keys()
+    assert await async_setup_component(hass, "energy", {})
+    assert await async_add(hass, loaded, ["E001", "E002"]) == 4
+    before = (await async_get_manager(hass)).data
+    assert await async_add(hass, loaded, ["E001", "E002"]) == 0
+    assert (await async_get_manager(hass)).data == before

@@ -92,6 +92,18 @@ async def test_a_backup_has_whole_files_and_is_known_as_one(
             assert list(folder.iterdir()) == []
 
 
+async def test_a_backup_goes_on_where_a_community_does_not_run(
+    hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity, tmp_path: Path
+) -> None:
+    with patch.object(hass.config, "config_dir", str(tmp_path)):
+        folder = tmp_path / "apis" / entry.entry_id
+        folder.mkdir(parents=True)
+        await async_pre_backup(hass)
+        await async_post_backup(hass)
+        assert community.asked == []
+        assert list(folder.iterdir()) == []
+
+
 async def test_removing_units_that_ran_here_leaves_what_they_exchanged_and_nothing_else(
     hass: HomeAssistant, community: FakeCommunity, tmp_path: Path
 ) -> None:
