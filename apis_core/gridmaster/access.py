@@ -20,7 +20,7 @@ from ..unit.board import DEAL, ISOLATED, STOP, Board
 from ..unit.controller import energy_from_json
 from ..unit.settings import Settings
 from ..unit.subjects import COMMAND, READ, RECORD, SNAPSHOT
-from .contacts import Contacts
+from .contacts import Contacts, RightLostError
 from .marks import Marks
 from .trials import Trials
 
@@ -334,6 +334,7 @@ class Access:
 
         Raises:
             DealGoneError: if the deal is no longer there.
+            RightLostError: if a later Grid Master has changed it.
 
         """
         key = DEAL + deal_id
@@ -345,6 +346,9 @@ class Access:
             changed = change(deal)
             if changed == deal:
                 return deal
+            if deal.epoch > self._lease.epoch:
+                # Units would keep the newer word, and take this one for written down all the same.
+                raise RightLostError(f"deal {deal_id}: found epoch {deal.epoch}, expected at most {self._lease.epoch}")
             changed = changed.changed(epoch=self._lease.epoch)
             record = changed.to_json()
             try:
