@@ -153,17 +153,21 @@ async def test_a_change_that_fails_half_way_leaves_the_unit_as_it_was(house: Hou
 
 
 async def test_whoever_comes_while_the_community_ends_is_not_left_behind(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    start, reached = Node.start, asyncio.Event()
+    start, reached, may_go_on = Node.start, asyncio.Event(), asyncio.Event()
 
     async def slow(self: Node) -> None:
         reached.set()
-        await asyncio.sleep(0.1)
+        await may_go_on.wait()
         await start(self)
 
     monkeypatch.setattr(Node, "start", slow)
     coming = asyncio.create_task(house.local.add_unit(house.plan("E004"), ME))
     await reached.wait()
-    await house.local.close()
+    closing = asyncio.create_task(house.local.close())
+    # It has begun to end, and waits for whoever is coming.
+    await asyncio.sleep(0)
+    may_go_on.set()
+    await closing
     with pytest.raises(CommandRefusedError, match="the community ends"):
         await coming
     assert house.local.nodes["E004"].controller.converter.mode is ConverterMode.WAIT
