@@ -362,7 +362,7 @@ class Engine:
     def _bounds_have_moved(self) -> bool:
         """Whether a battery has become empty or full, or is so no longer."""
         energy_wh = self.energy_wh
-        if not self._any_at_end and energy_wh.min(initial=np.inf) > 0 and energy_wh.max(initial=-np.inf) < self._capacity_min_wh:
+        if not self._any_at_end and _least(energy_wh) > 0 and _most(energy_wh) < self._capacity_min_wh:
             return False
         empty, full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
         return not (np.array_equal(empty, self._empty) and np.array_equal(full, self._full))
@@ -436,10 +436,10 @@ class Engine:
 
     def _hold_in(self, energy_wh: Array) -> None:
         """No battery holds more than fits in, or less than nothing."""
-        if energy_wh.max() > self._capacity_min_wh - EDGE_WH:
+        if _most(energy_wh) > self._capacity_min_wh - EDGE_WH:
             self.wasted_wh += np.maximum(energy_wh - self.capacity_wh, 0.0)
             energy_wh = np.where(energy_wh > self.capacity_wh - EDGE_WH, self.capacity_wh, energy_wh)
-        self.energy_wh = np.where(energy_wh < EDGE_WH, 0.0, energy_wh)
+        self.energy_wh = np.where(energy_wh < EDGE_WH, 0.0, energy_wh) if _least(energy_wh) < EDGE_WH else energy_wh
 
     def _houses_now(self) -> None:
         """PV, load, UPS state and battery flow at this moment (hardware reference 1.6, steps 1 to 5)."""
@@ -463,7 +463,7 @@ class Engine:
         self._grid_w = self.grid_current_a * self.unit_voltage_v
         need_w = self._base_w + self._converter_loss_w - self._grid_w
         self.solar_w, self.flow_w = self._sun_w, self._sun_w - need_w
-        if self.energy_wh.max(initial=-np.inf) >= self._capacity_min_wh:
+        if _most(self.energy_wh) >= self._capacity_min_wh:
             full = (self.energy_wh >= self.capacity_wh) & (self.flow_w > 0)
             self.solar_w = np.where(full, need_w, self._sun_w)
             self.flow_w = np.where(full, 0.0, self.flow_w)
@@ -507,6 +507,15 @@ class Engine:
     _capacity_min_wh: float
     _loss: dict[str, Array]
     _converter_loss_w: Array
+
+
+def _least(values: Array) -> float:
+    # Of few values a ufunc finds the end in half the time the array's own method takes.
+    return float(np.minimum.reduce(values, initial=np.inf))
+
+
+def _most(values: Array) -> float:
+    return float(np.maximum.reduce(values, initial=-np.inf))
 
 
 def _thresholds(house: House) -> tuple[float, ...]:
