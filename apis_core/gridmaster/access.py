@@ -74,6 +74,7 @@ class Access:
         self.trials = Trials(tell)
         self._unanswered: set[asyncio.Task[Converter]] = set()
         self.two_references_since_s: float | None = None
+        self._stranger_s: tuple[float, float] | None = None
 
     @property
     def policy(self) -> Policy:
@@ -262,6 +263,15 @@ class Access:
             self._silent_since_s.update(dict.fromkeys(fallen, now_s))
             return frozenset(fallen)
         return frozenset()
+
+    def is_stranger_still_there(self) -> bool:
+        """Told of each look that finds a voltage nobody known holds: whether the first of them was a period ago, or longer."""
+        now_s, period_s = self.clock.monotonic(), self.policy.data_collection_period_s
+        first_s, last_s = self._stranger_s or (now_s, now_s)
+        # What was seen long ago, and not since, is another story.
+        first_s = now_s if now_s - last_s > 2 * period_s else first_s
+        self._stranger_s = first_s, now_s
+        return now_s - first_s >= period_s
 
     def may_still_hold(self) -> list[str]:
         """Units that cannot be asked, may be on, and whose dead-man may not have come to its end: any of them may hold the line."""
