@@ -512,6 +512,8 @@ class GridMaster:
             await store.put(MODE, {"mode": "stop", "who": report.unit_id, "reason": report.message})
         if Reaction.SCRAM in wanted:
             await endings.scram(access, str(report))
+            # What was foreseen of deals that went on is nothing that ended ones wait for.
+            self._due_s.clear()
         if Reaction.NO_NEW_DEALS in wanted:
             self._alert_until_s = access.clock.wall() + access.policy.grid_master_error_sustaining_s
             await store.put(ALERT, {"reason": report.message, "unitId": report.unit_id})
