@@ -71,6 +71,7 @@ class VirtualClock(WallClock):
         super().__init__(loop_time_s)
         self._start = start.astimezone(UTC)
         self._quiet = quiet
+        self._now = 0.0, self._start
 
     @property
     def is_quiet(self) -> bool:
@@ -79,7 +80,10 @@ class VirtualClock(WallClock):
 
     def now(self) -> datetime:
         """See Clock."""
-        return self._start + timedelta(seconds=asyncio.get_running_loop().time())
+        seconds = asyncio.get_running_loop().time()
+        if seconds != self._now[0]:
+            self._now = seconds, self._start + timedelta(seconds=seconds)
+        return self._now[1]
 
     def period(self, seconds: float) -> float:
         """See Clock."""

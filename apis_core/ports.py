@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from .model.converter import ConverterMode, Reading
+from .model.converter import Battery, Converter, ConverterMode, Reading
 from .model.deal import Deal, SideEnergy
 from .model.errors import ErrorReport
 
@@ -60,10 +60,10 @@ class DeviceRequest:
 
 @dataclass(frozen=True, slots=True)
 class DeviceData:
-    """Everything a device says in one full read, in the original's objects; not yet checked."""
+    """Everything a device says in one full read: in the original's objects, not yet checked, or read already."""
 
-    dcdc: Json
-    battery: Json
+    dcdc: Json | Converter
+    battery: Json | Battery
     house: Json = field(default_factory=dict)
 
 
@@ -104,8 +104,8 @@ class Driver(Protocol):
     async def read(self) -> DeviceData:
         """Everything. Raises DriverError."""
 
-    async def status(self) -> Json:
-        """Mode and meters only, always asked from the device. Raises DriverError."""
+    async def status(self) -> Json | Converter:
+        """Mode and meters, always asked from the device: those parts of `dcdc`, or the whole converter. Raises DriverError."""
 
     def set_mode(self, mode: ConverterMode, voltage_v: float, current_a: float, droop_ratio: float) -> DeviceRequest:
         """Set all four values."""

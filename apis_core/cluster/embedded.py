@@ -38,7 +38,7 @@ class EmbeddedHub:
         `direct`: nothing happens to a message on its way, so that it is a call; for runs in virtual time without faults.
         """
         self.direct = direct
-        self.store = EmbeddedStore(file)
+        self.store = EmbeddedStore(file, direct=direct)
         self.faults = Faults()
         self.wall_s = wall_s
         self.ends: dict[str, EmbeddedCluster] = {}

@@ -1,7 +1,8 @@
 """The embedded cluster's store: in memory, with a file behind it that makes it outlive the process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import orjson
 
@@ -17,10 +18,12 @@ class EmbeddedStore:
     process, as the change would.
     """
 
-    def __init__(self, file: StoreFile | None = None) -> None:
-        """Begin with what the file holds, or empty."""
+    def __init__(self, file: StoreFile | None = None, *, direct: bool = False) -> None:
+        """Begin with what the file holds, or empty. `direct`: values are kept as they are, in a run where nobody changes them."""
         self._file = file
-        self._values: dict[str, tuple[bytes, int]] = {}
+        self._to_text: Callable[[Json], Any] = _as_it_is if direct else orjson.dumps
+        self._from_text: Callable[[Any], Json] = _as_it_is if direct else orjson.loads
+        self._values: dict[str, tuple[Any, int]] = {}
         self._revision = 0
         if file is not None:
             self._values, self._revision = file.load()
@@ -86,7 +89,7 @@ class EmbeddedStore:
         if key not in self._values:
             return None
         value, revision = self._values[key]
-        return Entry(key, orjson.loads(value), revision)
+        return Entry(key, self._from_text(value), revision)
 
     def _expect(self, key: str, revision: int) -> None:
         found = self._values[key][1] if key in self._values else None
@@ -96,9 +99,9 @@ class EmbeddedStore:
     async def _set(self, key: str, value: Json) -> int:
         old = None if self._file is None else self._entry(key)
         self._revision += 1
-        revision, data = self._revision, orjson.dumps(value)
+        revision, data = self._revision, self._to_text(value)
         self._values[key] = (data, revision)
-        self._tell(Entry(key, orjson.loads(data), revision))
+        self._tell(Entry(key, self._from_text(data), revision))
         if self._file is not None and not _is_renewal(None if old is None else old.value, value):
             await self._file.keep(key, data, revision)
         return revision
@@ -107,6 +110,10 @@ class EmbeddedStore:
         for prefix, queue in self._watchers:
             if entry.key.startswith(prefix):
                 queue.put_nowait(entry)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _is_renewal(old: Json | None, new: Json) -> bool:

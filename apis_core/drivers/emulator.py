@@ -12,7 +12,7 @@ How a request reaches the emulator is another matter: over HTTP (`http.py`) or, 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..model.converter import ConverterMode
+from ..model.converter import Converter, ConverterMode
 from ..model.errors import CommandRefusedError, DriverError, UnknownAnswerError
 from ..ports import Capabilities, DeviceData, DeviceRequest, Json
 
@@ -66,7 +66,7 @@ class EmulatorDriver:
         battery = {key: house.get(key) for key in ("rsoc", "battery_operation_status")}
         return DeviceData(data["dcdc"], battery, {**house, **self._more()})
 
-    async def status(self) -> Json:
+    async def status(self) -> Json | Converter:
         """See Driver."""
         request = self.ask_status()
         return as_object(await self._send(request), request.path)

@@ -14,7 +14,7 @@ import orjson
 from ..model.converter import ConverterMode
 from ..model.errors import ApisError
 from ..model.times import ORIGINAL_FORM
-from .engine import HEAVY, MODES, Engine
+from .engine import ALL_PERMITTED, HEAVY, MODES, Engine
 from .houses import House
 
 TEMPERATURE_C = 26.59
@@ -410,7 +410,6 @@ def _number(query: Mapping[str, str], key: str, *, below: float | None = ACCEPTE
     return value
 
 
-ALL_PERMITTED = 3
 UNITS_MAX = 100_000
 _WHOLE: dict[str, Callable[[DeviceApi], Any]] = {
     "/get/log": DeviceApi.all_units,

@@ -33,6 +33,10 @@ MODE_INDEX = {
     ConverterMode.VOLTAGE_REFERENCE: REFERENCE,
 }
 MODES = tuple(MODE_INDEX)
+# In the order of the modes: which way their current goes, as the meter counts it.
+_MODE_SIGN = np.array([0.0, 1.0, -1.0, 0.0])
+# A battery's permission: both ways.
+ALL_PERMITTED = 3
 # In the order of the modes above: where a converter's loss stands among the houses' losses.
 _MODE_LOSS = np.array([LOSS_NAMES.index(name) for name in ("wait_w", "charge_w", "discharge_w", "discharge_w")])
 
@@ -353,10 +357,11 @@ class Engine:
 
     def _limits_a(self) -> tuple[Array, Array]:
         """The least and the most current each converter can carry now, with the battery's state and word [A]."""
-        empty, full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
-        may_give = ~empty & ((self.permission & 2) > 0)
-        may_take = ~full & ((self.permission & 1) > 0)
         limit = self.current_limit_a
+        if not self._any_at_end and np.bitwise_and.reduce(self.permission) == ALL_PERMITTED:
+            return -limit, limit
+        may_give = ~self._empty & ((self.permission & 2) > 0)
+        may_take = ~self._full & ((self.permission & 1) > 0)
         return np.where(may_give, -limit, 0.0), np.where(may_take, limit, 0.0)
 
     def _bounds_have_moved(self) -> bool:
@@ -374,28 +379,35 @@ class Engine:
     _any_active: bool = False
 
     def _share_currents(self) -> None:
-        references = self.mode == REFERENCE
-        sign = np.where(self.mode == CHARGE, 1.0, np.where(self.mode == DISCHARGE, -1.0, 0.0))
-        low_a, high_a = self._limits_a()
+        references, sign = self.mode == REFERENCE, _MODE_SIGN[self.mode]
         self._empty, self._full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
-        self._any_at_end = bool(self._empty.any() or self._full.any())
+        self._any_at_end = bool(np.logical_or.reduce(self._empty | self._full))
+        low_a, high_a = self._limits_a()
         self._converter_loss_w = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
         voltage_v = self.line_voltage_v * self._dip[0]
-        resistance = np.full(len(self.mode), self.site.line_resistance_ohm)
-        if self.site.droop:
-            # Droop: the part of the voltage by which a reference gives way at its full current.
-            droop = self.droop_ratio * self.target_voltage_v / np.maximum(self.current_limit_a, 1e-6)
-            resistance = resistance + np.where(references, droop, 0.0)
-        source_v = np.full(len(self.mode), voltage_v)
-        wish_a = sign * self.current_limit_a
-        settled = line.settle(wish_a, references, low_a, high_a, voltage_v, source_v, resistance, self.leak_a)
+        settled = line.settle(
+            sign * self.current_limit_a, references, low_a, high_a, voltage_v, self._resistance_ohm(references), self.leak_a
+        )
         self.grid_current_a = settled.current_a
-        self.unit_voltage_v = settled.voltage_v if references.any() else np.full(len(self.mode), voltage_v)
+        held = bool(np.logical_or.reduce(references))
+        self.unit_voltage_v = settled.voltage_v if held else np.full(len(self.mode), voltage_v)
         self._flows_now()
         self._note_limits(settled.limited, sign, references)
         self._protect()
 
+    def _resistance_ohm(self, references: Mask) -> Array | None:
+        """Between each converter and the line's middle, the references' droop included [Ohm]; None where there is none."""
+        if not self.site.droop:
+            return np.full(len(self.mode), self.site.line_resistance_ohm) if self.site.line_resistance_ohm else None
+        # Droop: the part of the voltage by which a reference gives way at its full current.
+        droop = self.droop_ratio * self.target_voltage_v / np.maximum(self.current_limit_a, 1e-6)
+        resistance: Array = self.site.line_resistance_ohm + np.where(references, droop, 0.0)
+        return resistance if resistance.any() else None
+
     def _note_limits(self, limited: Mask, sign: Array, references: Mask) -> None:
+        if not np.logical_or.reduce(limited):
+            self.alarm = self.alarm & HEAVY
+            return
         gives = np.where(references, -np.sign(self.grid_current_a), sign) < 0
         empty, full = limited & (self.energy_wh <= 0), limited & (self.energy_wh >= self.capacity_wh)
         denied = limited & (((self.permission & 2) == 0) & gives | ((self.permission & 1) == 0) & ~gives)

@@ -54,8 +54,7 @@ def settle(
     low_a: Array,
     high_a: Array,
     line_v: float,
-    source_v: Array,
-    resistance_ohm: Array,
+    resistance_ohm: Array | None = None,
     leak_a: float = 0.0,
 ) -> Settled:
     """Currents and voltages once everything has come to rest.
@@ -65,33 +64,38 @@ def settle(
         references: who holds the voltage, shape (N,).
         low_a: the least each converter can carry now (negative out of the house) [A], shape (N,).
         high_a: the most [A], shape (N,).
-        line_v: the voltage of the line without any drop [V].
-        source_v: the voltage each reference aims at [V], shape (N,).
-        resistance_ohm: between each converter and the line's middle, a reference's droop included [Ohm], shape (N,).
+        line_v: the voltage of the line without any drop, which is what each reference aims at [V].
+        resistance_ohm: between each converter and the line's middle, a reference's droop included [Ohm], shape (N,); None for none.
         leak_a: what leaks from the line to earth [A].
 
     """
-    current_a = np.clip(wish_a, low_a, high_a)
+    current_a = np.minimum(np.maximum(wish_a, low_a), high_a)
     current_a[references] = 0.0
-    limited = (current_a != wish_a) & ~references
-    if not references.any():
-        return Settled(np.zeros_like(wish_a), np.zeros_like(wish_a), limited & (wish_a != 0))
-    need_a = -float(current_a.sum()) - leak_a
-    current_a, over = _saturated(current_a, references, low_a, high_a, need_a)
-    need_a = -float(current_a[~references].sum()) - leak_a
-    voltage_v = np.full_like(wish_a, line_v)
-    if resistance_ohm.any():
-        conductance = np.where(references, 1 / np.maximum(resistance_ohm, 1e-6), 0.0)
-        middle_v = (float((conductance * source_v).sum()) + need_a) / float(conductance.sum())
-        current_a[references] = (conductance * (middle_v - source_v))[references]
-        voltage_v = middle_v - current_a * resistance_ohm
-    else:
-        current_a[references] = _shared(need_a, low_a[references], high_a[references]) + 0.0
-    return Settled(current_a, voltage_v, limited | over)
+    others = ~references
+    limited = (current_a != wish_a) & others
+    if np.logical_and.reduce(others):
+        return Settled(np.zeros(len(wish_a)), np.zeros(len(wish_a)), limited & (wish_a != 0))
+    low_a, high_a = low_a[references], high_a[references]
+    need_a = -float(np.add.reduce(current_a[others])) - leak_a
+    room_a = float(np.add.reduce(high_a if need_a > 0 else low_a))
+    if abs(need_a) > abs(room_a) + 1e-12:
+        current_a, over = _saturated(current_a, references, need_a, room_a)
+        need_a = -float(np.add.reduce(current_a[others])) - leak_a
+        limited |= over
+    if resistance_ohm is None:
+        current_a[references] = _shared(need_a, low_a, high_a) + 0.0
+        return Settled(current_a, np.full(len(wish_a), line_v), limited)
+    conductance = np.where(references, 1 / np.maximum(resistance_ohm, 1e-6), 0.0)
+    middle_v = (float((conductance * line_v).sum()) + need_a) / float(conductance.sum())
+    current_a[references] = (conductance * (middle_v - line_v))[references]
+    return Settled(current_a, middle_v - current_a * resistance_ohm, limited)
 
 
 def _shared(need_a: float, low_a: Array, high_a: Array) -> Array:
     """What each of the references carries: the same, and where one has reached its limit the others carry the rest."""
+    if len(low_a) == 1:
+        own_a: Array = np.minimum(np.maximum(need_a, low_a), high_a)
+        return own_a
     carried = np.zeros_like(low_a)
     free = np.ones(len(low_a), dtype=bool)
     while free.any():
@@ -105,13 +109,9 @@ def _shared(need_a: float, low_a: Array, high_a: Array) -> Array:
     return carried
 
 
-def _saturated(current_a: Array, references: Mask, low_a: Array, high_a: Array, need_a: float) -> tuple[Array, Mask]:
+def _saturated(current_a: Array, references: Mask, need_a: float, room_a: float) -> tuple[Array, Mask]:
     """What the references cannot carry, those cannot have who cause it: they get less, in proportion."""
-    room_a = float((high_a if need_a > 0 else low_a)[references].sum())
-    over = np.zeros_like(references)
-    if abs(need_a) <= abs(room_a) + 1e-12:
-        return current_a, over
-    over |= references
+    over = references.copy()
     causing = (current_a < 0) if need_a > 0 else (current_a > 0)
     causing &= ~references
     caused_a = float(current_a[causing].sum())

@@ -194,7 +194,10 @@ class Access:
                 received_s = self.clock.monotonic() - float(answer.get("ageS", 0.0))
                 known = self.readings.get(unit_id)
                 if known is None or received_s >= known.monotonic_s:
-                    self.readings[unit_id] = Reading.from_json(answer["reading"], received_s)
+                    told = answer["reading"]
+                    self.readings[unit_id] = (
+                        replace(told, monotonic_s=received_s) if isinstance(told, Reading) else Reading.from_json(told, received_s)
+                    )
                     if received_s >= self.changed_s and self.readings[unit_id].converter.mode is ConverterMode.WAIT:
                         self._maybe_on.discard(unit_id)
             self.released[unit_id] = {str(key): str(reason) for key, reason in answer.get("released", {}).items()}

@@ -151,7 +151,9 @@ class GridMaster:
             await wait_for(access.clock, next_pass_s(begun_s, period_s, ahead), self._wake)
 
     async def _interruptible_pass(self) -> bool:
-        """One look; cut short where an emergency takes over the line."""
+        """One look; cut short where an emergency takes over the line, which takes something that breaks."""
+        if self._access.clock.is_quiet:
+            return await self._pass()
         self._looking = asyncio.create_task(self._pass())
         try:
             return await self._looking
@@ -173,12 +175,13 @@ class GridMaster:
         if await self._mend():
             return True
         deals = self._access.board.deals()
-        self._due_s = {key: due for key, due in self._due_s.items() if any(d.deal_id == key for d in deals)}
+        there = {deal.deal_id for deal in deals}
+        self._due_s = {key: due for key, due in self._due_s.items() if key in there}
         must_end = self._must_end(deals)
         ordered = lifecycle.order(deals, must_end, self._access.policy.large_capacity_unit_ids)
         line_is_taken = False
         for deal in ordered:
-            others = [d for d in deals if d.deal_id != deal.deal_id]
+            others = (d for d in deals if d is not deal)
             step = lifecycle.next_step(deal, others, must_end=deal.deal_id in must_end)
             if line_is_taken and step not in ENDINGS:
                 continue
@@ -238,14 +241,15 @@ class GridMaster:
         access = self._access
         reasons = dict(access.board.stop_reasons())
         charges = {unit: reading.battery.state_of_charge_pct for unit, reading in access.readings.items()}
+        mode, policy, now = access.board.mode, access.policy, access.clock.now()
         for deal in deals:
             gone = [unit for unit in deal.unit_ids if access.silent_s(unit) is not None]
             if gone and not deal.is_ended:
                 reasons.setdefault(deal.deal_id, f"{gone[0]} does not answer")
-            if deals_must_end(access.board.mode):
-                reasons.setdefault(deal.deal_id, str(access.board.mode))
+            if deals_must_end(mode):
+                reasons.setdefault(deal.deal_id, str(mode))
             elif deal.is_started and deal.cumulate_amount_wh < deal.amount_wh:
-                reason = lifecycle.end_reason(deal, charges, access.policy, access.clock.now())
+                reason = lifecycle.end_reason(deal, charges, policy, now)
                 if reason is not None:
                     reasons.setdefault(deal.deal_id, reason)
         return {**self._failed, **reasons}

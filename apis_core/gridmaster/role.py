@@ -192,13 +192,17 @@ class Role:
             await asyncio.wait({work}, timeout=pause_s)
             return
         reference, changed = self.access.reference_unit_id, self._board.listen(lambda key: key.startswith(DEAL))
+
+        def is_over(_work: asyncio.Task[None]) -> None:
+            changed.set()
+
+        work.add_done_callback(is_over)
         try:
             while not work.done() and self.access.reference_unit_id == reference:
-                waiting = asyncio.create_task(changed.wait())
-                await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
+                await changed.wait()
                 changed.clear()
         finally:
+            work.remove_done_callback(is_over)
             self._board.unlisten(changed)
 
     async def _move_if_wanted(self) -> bool:

@@ -35,6 +35,7 @@ _OPERATION_MODE = {
     ConverterMode.DISCHARGE: "Heteronomy CV",
 }
 MODE_BY_CODE = {mode.value: mode for mode in ConverterMode}
+_MODE_OF: dict[str | None, ConverterMode] = {mode.value: mode for mode in ConverterMode}
 
 
 class AlarmState(StrEnum):
@@ -109,15 +110,17 @@ class Converter:
     @property
     def mode(self) -> ConverterMode | None:
         """The mode, or None for a code that is none of the four."""
-        return MODE_BY_CODE.get(self.mode_code or "")
+        return _MODE_OF.get(self.mode_code)
 
-    def merged(self, data: dict[str, Any]) -> Converter:
-        """This converter with whatever a device's answer (`status`, `meter`, `vdis`, `param`) says anew.
+    def merged(self, data: dict[str, Any] | Converter) -> Converter:
+        """This converter with whatever a device's answer (`status`, `meter`, `vdis`, `param`) says anew; a whole one takes its place.
 
         Raises:
             MessageError: if a part has the wrong type.
 
         """
+        if isinstance(data, Converter):
+            return data
         status = _object(data, "status", "dcdc")
         meter = _object(data, "meter", "dcdc")
         vdis = _object(data, "vdis", "dcdc")
@@ -133,8 +136,10 @@ class Converter:
         )
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Converter:
-        """Read the original's `dcdc` object."""
+    def from_json(cls, data: dict[str, Any] | Converter) -> Converter:
+        """Read the original's `dcdc` object, unless it has been read."""
+        if isinstance(data, Converter):
+            return data
         return cls().merged(data)
 
     def to_json(self) -> dict[str, Any]:
@@ -160,8 +165,8 @@ class Permission(StrEnum):
         return self in (Permission.ALLOWED, Permission.CHARGE_ONLY if charging else Permission.DISCHARGE_ONLY)
 
 
-_PERMISSIONS = {0: Permission.DENIED, 1: Permission.CHARGE_ONLY, 2: Permission.DISCHARGE_ONLY, 3: Permission.ALLOWED}
-_PERMISSION_CODES = {permission: code for code, permission in _PERMISSIONS.items()}
+PERMISSIONS = {0: Permission.DENIED, 1: Permission.CHARGE_ONLY, 2: Permission.DISCHARGE_ONLY, 3: Permission.ALLOWED}
+_PERMISSION_CODES = {permission: code for code, permission in PERMISSIONS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,20 +177,22 @@ class Battery:
     permission: Permission = Permission.ALLOWED
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Battery:
-        """Read `rsoc` and `battery_operation_status`.
+    def from_json(cls, data: dict[str, Any] | Battery) -> Battery:
+        """Read `rsoc` and `battery_operation_status`, unless they have been read.
 
         Raises:
             MessageError: for a state of charge outside 0 to 100 or an unknown permission.
 
         """
+        if isinstance(data, Battery):
+            return data
         state_of_charge_pct = _number(data, "rsoc", "battery")
         if state_of_charge_pct is not None and not 0 <= state_of_charge_pct <= 100:
             raise MessageError(f"battery.rsoc: found {state_of_charge_pct}, expected 0 to 100")
         code = data.get("battery_operation_status")
-        if code is not None and code not in list(_PERMISSIONS):
+        if code is not None and code not in list(PERMISSIONS):
             raise MessageError(f"battery.battery_operation_status: found {code!r}, expected 0, 1, 2 or 3")
-        return cls(state_of_charge_pct, Permission.ALLOWED if code is None else _PERMISSIONS[code])
+        return cls(state_of_charge_pct, Permission.ALLOWED if code is None else PERMISSIONS[code])
 
     def without_discharging(self) -> Battery:
         """This battery behind a device that only charges it."""

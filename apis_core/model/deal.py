@@ -1,9 +1,10 @@
 """A deal: a fixed amount of energy from exactly one unit to exactly one other, and everything that happens to it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from enum import StrEnum
 import math
+from operator import attrgetter
 from typing import Any
 
 from .converter import ConverterMode
@@ -242,8 +243,12 @@ class Deal:
         return (self.point_per_wh or 0.0) * self.cumulate_amount_wh
 
     def changed(self, **changes: Any) -> Deal:
-        """A copy with other values."""
-        return replace(self, **changes)
+        """A copy with other values. Raises KeyError for a name that is none."""
+        # In their order and not by name: of so many fields a copy takes a third of the time.
+        values = list(_ALL(self))
+        for name, value in changes.items():
+            values[_PLACE[name]] = value
+        return Deal(*values)
 
     def to_json(self, zone: tzinfo | None = None) -> dict[str, Any]:
         """The original's record (times in `zone`, or ISO in UTC without one) with our additions at the end."""
@@ -310,6 +315,10 @@ class Deal:
             if value is not None and not (_is_number(value) if name.endswith(_NUMBERS) else isinstance(value, str)):
                 raise MessageError(f"deal {deal.deal_id!r}: {key}: found {value!r:.80}")
         return deal
+
+
+_ALL = attrgetter(*Deal.__slots__)
+_PLACE = {name: place for place, name in enumerate(Deal.__slots__)}
 
 
 def _is_number(value: object) -> bool:

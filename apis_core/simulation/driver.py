@@ -1,8 +1,11 @@
 """An emulated device without the words of its API in between: what a node reads and writes is the same, only faster."""
 
 from ..drivers.emulator import EmulatorDriver
+from ..emulator.api import TEMPERATURE_C
+from ..emulator.engine import HEAVY, MODES
 from ..emulator.world import World
-from ..ports import DeviceData, Json
+from ..model.converter import PERMISSIONS, AlarmState, Battery, Converter, Meter
+from ..ports import DeviceData
 
 
 class DirectDriver(EmulatorDriver):
@@ -16,14 +19,26 @@ class DirectDriver(EmulatorDriver):
 
     async def read(self) -> DeviceData:
         """See Driver; of the house only what sharing goes by."""
-        self._world.catch_up()
-        engine = self._world.engine
-        percent = round(float(engine.energy_wh[self._unit] / engine.capacity_wh[self._unit]) * 100, 2)
-        battery = {"rsoc": percent, "battery_operation_status": int(engine.permission[self._unit])}
-        return DeviceData(self._world.device.reduced_converter(self._unit), battery)
+        converter = await self.status()
+        engine, unit = self._world.engine, self._unit
+        percent = round(float(engine.energy_wh[unit] / engine.capacity_wh[unit]) * 100, 2)
+        return DeviceData(converter, Battery(percent, PERMISSIONS[int(engine.permission[unit])]))
 
-    async def status(self) -> Json:
-        """See Driver."""
+    async def status(self) -> Converter:
+        """See Driver; with the digits of the emulator's answers."""
         self._world.catch_up()
-        converter = self._world.device.reduced_converter(self._unit)
-        return {"status": converter["status"], "meter": converter["meter"]}
+        engine, unit = self._world.engine, self._unit
+        mode = MODES[engine.mode.item(unit)]
+        battery_v, battery_w = engine.battery_voltage_v.item(unit), engine.battery_power_w.item(unit)
+        meter = Meter(
+            round(engine.unit_voltage_v.item(unit), 3),
+            round(engine.grid_current_a.item(unit), 6),
+            round(engine.grid_power_w.item(unit), 3),
+            battery_v,
+            round(battery_w / battery_v, 2),
+            round(battery_w, 3),
+            TEMPERATURE_C,
+        )
+        alarm = AlarmState.HEAVY if engine.alarm.item(unit) & HEAVY else AlarmState.LIGHT
+        target_v, droop_ratio, limit_a = (a.item(unit) for a in (engine.target_voltage_v, engine.droop_ratio, engine.current_limit_a))
+        return Converter(mode.value, mode.operation_mode, alarm, meter, target_v, droop_ratio, limit_a)

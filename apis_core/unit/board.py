@@ -116,7 +116,7 @@ class Board:
         """What a record says, if it is the one that is known here."""
         key = DEAL + str(record.get("dealId"))
         entry = self._entries.get(key)
-        return self._deal(key) if entry is not None and entry.value == record else None
+        return self._deal(key) if entry is not None and (entry.value is record or entry.value == record) else None
 
     def revision(self, deal_id: str) -> int:
         """The revision of a deal as seen; 0 if there is none."""

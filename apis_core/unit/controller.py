@@ -424,7 +424,7 @@ class Controller:
             raise DriverError(message)
         self._fault(message, Level.WARN)
 
-    def _merge(self, answer: Json, *, stepped: bool) -> Reading:
+    def _merge(self, answer: Json | Converter, *, stepped: bool) -> Reading:
         try:
             converter = self.converter.merged(answer)
         except MessageError as error:
@@ -440,7 +440,8 @@ class Controller:
         self.reading = Reading(self._settings.unit_id, self._clock.now(), now_s, converter, battery, house)
         sample = energy.Sample.of(converter, now_s)
         if sample is not None:
-            running, stopping = self._deal_currents_a()
+            counts = self.account.last is not None and self.account.last.is_on
+            running, stopping = self._deal_currents_a() if counts else ({}, {})
             self.account = energy.counted(self.account, sample, running, stopping, stepped=stepped)
         return self.reading
 
@@ -497,5 +498,5 @@ def energy_json(account: energy.Account) -> Json:
 
 
 def energy_from_json(data: Json) -> dict[str, SideEnergy]:
-    """The counters a unit told."""
-    return {deal_id: SideEnergy.from_json(counters) for deal_id, counters in data.items()}
+    """The counters a unit told; as they are where nothing is in between."""
+    return {deal_id: c if isinstance(c, SideEnergy) else SideEnergy.from_json(c) for deal_id, c in data.items()}

@@ -22,7 +22,7 @@ from apis_core.drivers.device_guard import DeviceGuard
 from apis_core.drivers.eza2500.client import Timing
 from apis_core.drivers.eza2500.codec import Frame
 from apis_core.drivers.http import HttpSender
-from apis_core.model.converter import ConverterMode
+from apis_core.model.converter import Converter, ConverterMode
 from apis_core.model.errors import CommandRefusedError, DriverError, UnknownAnswerError
 from apis_core.model.version import VERSION
 from apis_core.ports import DeviceRequest, GuardOrders, GuardRole
@@ -378,8 +378,9 @@ async def test_both_families_drive_it_with_the_originals_requests() -> None:
                 assert "meter" in await hand.write(request)
             data = await hand.read()
             assert data.battery == {"rsoc": 56.7, "battery_operation_status": 3}
-            assert data.dcdc["status"]["operationMode"] == "Grid Autonomy"
-            assert data.dcdc["vdis"]["dvg"] == pytest.approx(340, abs=0.1)
+            converter = Converter.from_json(data.dcdc)
+            assert converter.operation_mode == "Grid Autonomy"
+            assert converter.target_voltage_v == pytest.approx(340, abs=0.1)
             assert (await hand.status())["status"]["status"] == "0x0014"
             health = await hand.health()
             assert (health["version"], health["trips"]) == (VERSION, 0)
