@@ -315,7 +315,9 @@ class Node:
         """What the others have to know of this unit even when it cannot be asked: who stops its converter in an emergency."""
         capabilities = self._driver.capabilities
         dead_man, key = capabilities.dead_man, UNIT + self.unit_id
-        told = {"deadMan": dead_man} | ({} if capabilities.can_hold_voltage else {"cannotHold": True})
+        told = {"deadMan": dead_man, "capacityA": self.settings.hardware.grid_current_capacity_a} | (
+            {} if capabilities.can_hold_voltage else {"cannotHold": True}
+        )
         if (await self.cluster.store.get(key) or Entry(key, None, 0)).value != told:
             await self.cluster.store.put(key, told)
         if dead_man == "none":

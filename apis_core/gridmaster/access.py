@@ -14,6 +14,7 @@ from ..model.modes import Command, CommandKind
 from ..model.policy import Policy
 from ..model.safety_times import MESSAGE_S, WAIT_SEQUENCE_S
 from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
+from ..rules import overload
 from ..rules.reference import Line
 from ..rules.schedule import usable_s
 from ..unit.board import DEAL, ISOLATED, STOP, Board
@@ -53,6 +54,8 @@ class Access:
         """Nothing has been read yet. `guard`: what knows of converters whose unit is gone; `tell`: says aloud what people should know."""
         self._guard = guard
         self._known_off_s: dict[str, float] = {}
+        # Converters that have not followed, and when: until they are read again nobody knows what they do.
+        self._unmoved_s: dict[str, float] = {}
         self._silent_since_s: dict[str, float] = {}
         self._settings = settings
         self.cluster = cluster
@@ -162,6 +165,9 @@ class Access:
         except CommandRefusedError:
             await self.contacts.tell(self.line())
             raise
+        except ApisError:
+            self._unmoved_s[unit_id] = self.clock.monotonic()
+            raise
         finally:
             self.changed_s = self.clock.monotonic()
         self._take(unit_id, answer)
@@ -198,6 +204,8 @@ class Access:
                     self.readings[unit_id] = (
                         replace(told, monotonic_s=received_s) if isinstance(told, Reading) else Reading.from_json(told, received_s)
                     )
+                    if received_s > self._unmoved_s.get(unit_id, math.inf):
+                        del self._unmoved_s[unit_id]
                     if received_s >= self.changed_s and self.readings[unit_id].converter.mode is ConverterMode.WAIT:
                         self._maybe_on.discard(unit_id)
             self.released[unit_id] = {str(key): str(reason) for key, reason in answer.get("released", {}).items()}
@@ -216,6 +224,23 @@ class Access:
     def dead_man(self, unit_id: str) -> str:
         """Who stops the unit's converter when nobody commands it, as the unit has said; empty if it never has."""
         return self._marks().dead_men.get(unit_id, "")
+
+    def capacity_a(self, unit_id: str) -> float:
+        """What the unit's converter can carry, as the unit has said [A]; no end of it if it never has."""
+        return self._marks().capacities_a.get(unit_id, math.inf)
+
+    def strays_a(self) -> dict[str, float]:
+        """What converters carry beyond their deals that may be on and follow nobody now [A, as their meters count]."""
+        if self.clock.is_quiet:
+            return {}
+        found, line = {}, self.line()
+        for unit_id, reading in self.readings.items():
+            measured_a, mode = reading.converter.meter.grid_current_a, reading.converter.mode
+            if measured_a is None or mode is None or not mode.is_current_mode or not self.may_be_on(unit_id):
+                continue
+            if unit_id in self._unmoved_s or self.silent_s(unit_id) is not None or self.is_stale(unit_id):
+                found[unit_id] = overload.stray_a(unit_id, measured_a, line.carried_deals(unit_id))
+        return {unit_id: stray_a for unit_id, stray_a in found.items() if stray_a}
 
     def _marks(self) -> Marks:
         members = self.policy.member_unit_ids

@@ -6,7 +6,7 @@ from ..model.converter import ConverterMode
 from ..model.deal import Deal, Mark, Stage
 from ..model.errors import ApisError, DriverError
 from ..model.modes import CommandKind
-from ..rules import admission, compensation, interruptions
+from ..rules import admission, compensation, interruptions, overload
 from ..rules.reference import Activation, Danger, Line, Never, NotNow, added_a, plan_activation
 from ..rules.schedule import next_ramp_check_s
 from .access import Access
@@ -67,6 +67,11 @@ async def activate(access: Access, deal: Deal) -> NotNow | Never | Deal:
         raise DangerError(plan.reason)
     if not isinstance(plan, Activation):
         return plan
+    holder = plan.hand_over.new_unit_id if plan.hand_over is not None else reference or plan.unit_id
+    own = [d for d in (*line.carried_deals(holder), deal) if holder in d.unit_ids]
+    too_much = overload.refusal(holder, own, access.strays_a(), access.capacity_a(holder))
+    if too_much is not None:
+        return NotNow(too_much, is_held=True)
     with access.trials.stage(deal, Stage.ACTIVATE):
         await _switch_on(access, deal, plan)
         return await _activated(access, deal, plan, line)

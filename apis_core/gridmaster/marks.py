@@ -9,12 +9,13 @@ from ..unit.board import BAN, ISOLATED, UNIT, Board
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """As of one version of the board. `bans`: until when; `dead_men`: what a unit has said of its own."""
+    """As of one version of the board. `bans`: until when; `dead_men`, `capacities_a`: what a unit has said of its own."""
 
     isolated: frozenset[str]
     cannot_hold: frozenset[str]
     bans: Mapping[str, datetime]
     dead_men: Mapping[str, str]
+    capacities_a: Mapping[str, float]
 
     @classmethod
     def of(cls, board: Board, unit_ids: tuple[str, ...]) -> Marks:
@@ -27,6 +28,7 @@ class Marks:
             frozenset(unit_id for unit_id, value in told.items() if value.get("cannotHold", False)),
             {unit_id: datetime.fromisoformat(str(entry.get("until"))) for unit_id, entry in bans.items()},
             {unit_id: str(value.get("deadMan", "")) for unit_id, value in told.items()},
+            {unit_id: float(value["capacityA"]) for unit_id, value in told.items() if "capacityA" in value},
         )
 
     def barred(self, now: datetime) -> frozenset[str]:

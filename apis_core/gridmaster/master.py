@@ -16,7 +16,7 @@ from ..model.deal import Deal, Side
 from ..model.errors import ApisError, Category, ErrorReport, Extent, Level
 from ..model.modes import CommandKind, OperationMode
 from ..model.safety_times import LONGEST_TRANSITION_S
-from ..rules import energy, global_safety, lifecycle, optimisation
+from ..rules import energy, global_safety, lifecycle, optimisation, overload
 from ..rules.findings import judged
 from ..rules.lifecycle import Step
 from ..rules.modes import deals_must_end
@@ -241,6 +241,7 @@ class GridMaster:
         access = self._access
         reasons = dict(access.board.stop_reasons())
         charges = {unit: reading.battery.state_of_charge_pct for unit, reading in access.readings.items()}
+        reasons = {**self._too_much(), **reasons}
         mode, policy, now = access.board.mode, access.policy, access.clock.now()
         for deal in deals:
             gone = [unit for unit in deal.unit_ids if access.silent_s(unit) is not None]
@@ -253,6 +254,16 @@ class GridMaster:
                 if reason is not None:
                     reasons.setdefault(deal.deal_id, reason)
         return {**self._failed, **reasons}
+
+    def _too_much(self) -> dict[str, str]:
+        """Deals of the voltage reference that end because it has to carry what a converter pushes that follows nobody."""
+        access = self._access
+        reference, strays_a = access.reference_unit_id, access.strays_a()
+        if reference is None or not strays_a:
+            return {}
+        own, capacity_a = access.line().carried_deals(reference), access.capacity_a(reference)
+        reason = overload.refusal(reference, own, strays_a, capacity_a)
+        return dict.fromkeys(overload.ends_first(reference, own, strays_a, capacity_a), str(reason))
 
     async def _do(self, deal: Deal, step: Step, reason: str | None) -> bool:
         """One step; whether something changed. A step that works goes straight on to the next."""

@@ -63,10 +63,14 @@ class Line:
         """The unit's other active deals."""
         return tuple(d for d in self.deals if d.is_active and d.deal_id != deal.deal_id and unit_id in d.unit_ids)
 
-    def running_others(self, deal: Deal, unit_id: str) -> tuple[Deal, ...]:
-        """The unit's other deals that it exchanges energy for now."""
+    def carried_deals(self, unit_id: str) -> tuple[Deal, ...]:
+        """The unit's deals that it exchanges energy for now."""
         released = self.released.get(unit_id, ())
-        return tuple(d for d in self.others(deal, unit_id) if d.is_running and d.deal_id not in released)
+        return tuple(d for d in self.deals if unit_id in d.unit_ids and d.is_running and d.deal_id not in released)
+
+    def running_others(self, deal: Deal, unit_id: str) -> tuple[Deal, ...]:
+        """The same without one of them."""
+        return tuple(d for d in self.carried_deals(unit_id) if d.deal_id != deal.deal_id)
 
     def current_for_others_a(self, deal: Deal, unit_id: str) -> float:
         """The current the unit carries for its other running deals, a magnitude [A]."""
