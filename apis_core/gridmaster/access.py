@@ -68,6 +68,8 @@ class Access:
         self.energy: dict[str, Mapping[str, SideEnergy]] = {}
         self.released: dict[str, dict[str, str]] = {}
         self.changed_s = -math.inf
+        # What the last leak check rested on: its oldest reading, and the last change of a current then [monotonic s].
+        self.judged_s: tuple[float, float] | None = None
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
         self._version = 0

@@ -492,6 +492,7 @@ class GridMaster:
         if now_s - self._checked_s < period_s:
             return
         self._checked_s = now_s
+        access.judged_s = min(access.readings[unit].monotonic_s for unit in converters), access.changed_s
         findings = global_safety.check(deals, converters, access.policy)
         reports, self._strikes = judged(findings, self._strikes, self._unit_id, Extent.GLOBAL)
         self._clean_sets = 0 if findings else self._clean_sets + 1

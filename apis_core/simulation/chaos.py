@@ -39,6 +39,8 @@ CONVALESCENCE_S = 60.0
 # After the last fault: how long until the community shares again, and how long until all has ended in order once it is told to [s].
 SHARES_AGAIN_S, DRAINED_S = 1800.0, 1200.0
 IDLE_W, ROUNDING_WH = 4.5, 0.05
+# How closely moments are looked for, and how far into them something goes wrong [s].
+LOOK_S, INTO_S = 0.05, 0.6
 _DEVICE: dict[str, Callable[[float], dict[str, Any]]] = {
     "silent": lambda _: {"silent": True},
     "delay_device": lambda value: {"delay_s": value},
@@ -169,6 +171,11 @@ class Chaos(Stage):
         """See Stage."""
         self.line.written(unit, epoch, role)
 
+    async def revive(self, unit: str) -> None:
+        """See Stage."""
+        await super().revive(unit)
+        self.line.restarted(unit, self.community.nodes[unit].controller.highest_epoch)
+
     async def story(self) -> None:
         """Things go wrong, are over, and the community is one again."""
         looking = asyncio.create_task(self._look())
@@ -199,7 +206,8 @@ class Chaos(Stage):
 
     async def _befall(self, fault: Fault) -> None:
         await self.clock.sleep(fault.at_s)
-        length_s = min(fault.for_s, max(1.0, self.seconds - fault.at_s))
+        await self._moment(fault.when)
+        length_s = min(fault.for_s, max(1.0, self.seconds - self.clock.monotonic()))
         if fault.kind in _DEVICE or fault.kind in plans.LINE:
             concerned = fault.units if fault.kind in _DEVICE else self.ids
             for unit in concerned:
@@ -210,6 +218,14 @@ class Chaos(Stage):
         await self.clock.sleep(length_s)
         with contextlib.suppress(ApisError):
             await self._end(fault)
+
+    async def _moment(self, when: str) -> None:
+        """Wait for the moment that a fault is for, and into it; if there is none, until the faults are over."""
+        while when and self.clock.monotonic() < self.seconds:
+            if self.hub.store.holds(KEY) if when == "hand_over" else any(d.is_in_transition for d in self.community.board.deals()):
+                await self.clock.sleep(self._chance.uniform(0.0, INTO_S))
+                return
+            await self.clock.sleep(LOOK_S)
 
     async def _begin(self, fault: Fault, length_s: float) -> None:
         faults, community, unit = self.hub.faults, self.community, fault.units[0]

@@ -34,6 +34,7 @@ class Line:
     _overloaded_since_s: float = math.inf
     _told: set[str] = field(default_factory=set)
     _epochs: dict[str, int] = field(default_factory=dict)
+    _obeyed: dict[str, int] = field(default_factory=dict)
 
     def before_write(self, unit_id: str, request: DeviceRequest) -> None:
         """A reference that is told to wait leaves nobody behind who pushes on."""
@@ -53,6 +54,13 @@ class Line:
         if role is not GuardRole.OFF and epoch < self._epochs.get(unit_id, 0):
             self.say(f"epoch {unit_id}", f"{unit_id} obeyed epoch {epoch} after {self._epochs[unit_id]}")
         self._epochs[unit_id] = max(epoch, self._epochs.get(unit_id, 0))
+        if role is not GuardRole.OFF:
+            self._obeyed[unit_id] = max(epoch, self._obeyed.get(unit_id, 0))
+
+    def restarted(self, unit_id: str, epoch: int) -> None:
+        """What a unit has obeyed it remembers: a Grid Master that was fenced off then is so still. To wait goes without."""
+        if epoch < self._obeyed.get(unit_id, 0):
+            self.say(f"forgot {unit_id}", f"{unit_id} remembers epoch {epoch} after a restart, it has obeyed {self._obeyed[unit_id]}")
 
     def say(self, about: str, message: str) -> None:
         """Note a violation, once each."""
@@ -77,10 +85,17 @@ class Line:
         beginning = [deal.deal_id for deal in stage.community.board.deals() if deal.is_in_transition and deal.stop_time is None]
         if len(beginning) > 1:
             self.say("transitions", f"{len(beginning)} deals begin at the same time")
+        self._look_at_leak_checks()
         self._look_for_over_commitment()
         self._look_for_unheld(on, bool(references))
         self._look_for_overload(on, references)
         self._look_at_currents(on)
+
+    def _look_at_leak_checks(self) -> None:
+        for unit, node in self.stage.community.nodes.items():
+            judged_s = node.role.access.judged_s if node.role.access is not None else None
+            if judged_s is not None and judged_s[0] <= judged_s[1]:
+                self.say("leak check", f"{unit} judged the line at {judged_s[1]:.1f} s by a reading of {judged_s[0]:.1f} s")
 
     def _look_for_over_commitment(self) -> None:
         deals = [deal for deal in self.stage.community.board.deals() if not deal.is_ended]

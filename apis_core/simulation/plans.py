@@ -1,7 +1,7 @@
 """What goes wrong in a run, and when: drawn from a seed, written as JSON, made smaller piece by piece."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import random
 from typing import Any
 
@@ -25,28 +25,31 @@ PEOPLE: dict[str, tuple[float, float] | None] = {
 KINDS = {**NETWORK, **DEVICE, **LINE, **PROCESS, **PEOPLE}
 # What can rightly end in a scram: something electrical, or a device that does not say or do what is so.
 PHYSICAL = frozenset({*LINE, "frozen_readings", "noise", "offset_a", "stuck", "no_ramp", "heavy_alarm", "lost"})
+# What is done seldom and quickly: by the clock alone, faults would hardly ever meet it.
+MOMENTS = ("hand_over", "transition")
+AT_A_MOMENT = 0.4
 # After the last fault the community gets this long to be one again [s].
 QUIET_BEGIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One thing that goes wrong `at_s`, `for_s` long, to `units`; `value` is its measure."""
+    """One thing that goes wrong `at_s`, `for_s` long, to `units`; `value` is its measure.
+
+    `when`: one of MOMENTS; with one, it does not go wrong before the first such moment after `at_s`.
+    """
 
     at_s: float
     for_s: float
     kind: str
     units: tuple[str, ...]
     value: float = 0.0
-
-    @property
-    def end_s(self) -> float:
-        """When it is over."""
-        return self.at_s + self.for_s
+    when: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON form."""
-        return {"at_s": self.at_s, "for_s": self.for_s, "kind": self.kind, "units": list(self.units), "value": self.value}
+        data = {"at_s": self.at_s, "for_s": self.for_s, "kind": self.kind, "units": list(self.units), "value": self.value}
+        return data | ({"when": self.when} if self.when else {})
 
     @classmethod
     def from_json(cls, data: Any, where: str) -> Fault:
@@ -58,12 +61,19 @@ class Fault:
         """
         try:
             fault = cls(
-                float(data["at_s"]), float(data["for_s"]), str(data["kind"]), tuple(map(str, data["units"])), float(data.get("value", 0.0))
+                float(data["at_s"]),
+                float(data["for_s"]),
+                str(data["kind"]),
+                tuple(map(str, data["units"])),
+                float(data.get("value", 0.0)),
+                str(data.get("when", "")),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError((Problem(where, repr(error), "at_s, for_s, kind, units and value"),)) from None
+            raise ConfigError((Problem(where, repr(error), "at_s, for_s, kind, units, value and when"),)) from None
         if fault.kind not in KINDS:
             raise ConfigError((Problem(f"{where}.kind", fault.kind, f"one of {', '.join(KINDS)}"),))
+        if fault.when and fault.when not in MOMENTS:
+            raise ConfigError((Problem(f"{where}.when", fault.when, f"one of {', '.join(MOMENTS)}, or none"),))
         return fault
 
 
@@ -88,6 +98,7 @@ def draw(seed: int, units: Sequence[str], seconds: float) -> Plan:
                 kind,
                 tuple(sorted(rng.sample(list(units), count))),
                 round(rng.uniform(*limits), 3) if limits is not None else 0.0,
+                rng.choice(MOMENTS) if rng.random() < AT_A_MOMENT else "",
             )
         )
     return tuple(sorted(faults))
@@ -107,6 +118,6 @@ def smaller(plan: Plan) -> Iterator[Plan]:
         if len(fault.units) > 1:
             for unit in fault.units:
                 fewer = tuple(u for u in fault.units if u != unit)
-                yield (*others[0], Fault(fault.at_s, fault.for_s, fault.kind, fewer, fault.value), *others[1])
+                yield (*others[0], replace(fault, units=fewer), *others[1])
         if fault.for_s > 10:
-            yield (*others[0], Fault(fault.at_s, round(fault.for_s / 2, 1), fault.kind, fault.units, fault.value), *others[1])
+            yield (*others[0], replace(fault, for_s=round(fault.for_s / 2, 1)), *others[1])

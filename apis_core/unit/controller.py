@@ -149,7 +149,12 @@ class Controller:
     async def _rearm(self, guard: Guard, why: str) -> None:
         report = await guard.report(self._settings.unit_id)
         if report is not None:
-            await self.admit(max(report.epoch, self.highest_epoch))
+            try:
+                await self.admit(max(report.epoch, self.highest_epoch))
+            except LedgerError:
+                # A guard is told that it may rest whether a disk is full or not.
+                if self.converter.mode is not ConverterMode.WAIT:
+                    raise
             if report.trip:
                 self._fault(f"{why}: the dead-man stopped the converter {report.tripped_ago_s:.0f} s ago: {report.trip}", Level.WARN)
         policy, times = self._settings.policy, self._settings.policy.times

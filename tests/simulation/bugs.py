@@ -88,8 +88,8 @@ def ledger_acknowledged_early() -> Iterator[None]:
 
 
 def _orders(swap: Callable[[float, float], tuple[float, float]]) -> contextlib.AbstractContextManager[Any]:
-    def orders(line: tuple[str, ...], current_mode_s: float, reference_s: float, wait: Any) -> GuardOrders:
-        return GuardOrders(line, *swap(current_mode_s, reference_s), wait)
+    def orders(line: tuple[str, ...], current_mode_s: float, reference_s: float, *others: Any) -> GuardOrders:
+        return GuardOrders(line, *swap(current_mode_s, reference_s), *others)
 
     return patch.object(controller, "GuardOrders", orders)
 
