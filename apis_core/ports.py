@@ -167,7 +167,7 @@ class GuardOrders:
 class GuardReport:
     """What the dead-man knows of a converter: `trip` is why it was stopped, until its unit re-arms it.
 
-    `is_off`: read in wait since then, `off_ago_s` ago. The ages are wall seconds.
+    `is_off`: read in wait since then, for the first time `off_ago_s` ago. The ages are wall seconds.
     """
 
     role: GuardRole

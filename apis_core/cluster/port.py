@@ -9,14 +9,12 @@ from typing import Any
 import orjson
 
 from ..model.errors import MessageError
+from ..model.safety_times import OLDEST_MESSAGE_S
 from ..ports import Json
 
 _LOGGER = logging.getLogger(__name__)
 # A round of contact with a hundred deals takes a tenth of it.
 LARGEST_BYTES = 256 * 1024
-# A message is answered within a second (MESSAGE_S of the safety times) or not at all: what comes later was held up on its
-# way or by a standstill of the receiver, and the ages and deadlines in it would count from the wrong moment.
-OLDEST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +61,11 @@ class Port:
             raise self.drop("unknown sender", f"{envelope.subject} from {envelope.sender!r:.80}")
         now_s = self._wall_s()
         age_s = now_s - envelope.sent_wall_s
-        if not -OLDEST_S <= age_s <= OLDEST_S:
-            raise self.drop("stale", f"{envelope.subject} from {envelope.sender}, {age_s:.1f} s old, expected at most {OLDEST_S:g} s")
-        self._forget(now_s - 2 * OLDEST_S)
+        if not -OLDEST_MESSAGE_S <= age_s <= OLDEST_MESSAGE_S:
+            raise self.drop(
+                "stale", f"{envelope.subject} from {envelope.sender}, {age_s:.1f} s old, expected at most {OLDEST_MESSAGE_S:g} s"
+            )
+        self._forget(now_s - 2 * OLDEST_MESSAGE_S)
         if envelope.message_id in self._seen:
             raise self.drop("repeated", f"{envelope.subject} from {envelope.sender}")
         self._seen[envelope.message_id] = now_s

@@ -12,7 +12,7 @@ from ..model.deal import Deal, Side, SideEnergy
 from ..model.errors import ApisError, CommandRefusedError, MessageError, NoAnswerError, StoreConflictError
 from ..model.modes import Command, CommandKind
 from ..model.policy import Policy
-from ..model.safety_times import MESSAGE_S, WAIT_SEQUENCE_S
+from ..model.safety_times import MESSAGE_S, OLDEST_MESSAGE_S, WAIT_SEQUENCE_S
 from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
 from ..rules import overload
 from ..rules.reference import Line
@@ -54,6 +54,8 @@ class Access:
         """Nothing has been read yet. `guard`: what knows of converters whose unit is gone; `tell`: says aloud what people should know."""
         self._guard = guard
         self._known_off_s: dict[str, float] = {}
+        # Until when a unit may still carry out what it was ordered to switch on, however its answer stays away [wall s].
+        self._may_act_s: dict[str, float] = {}
         # Converters that have not followed, and when: until they are read again nobody knows what they do.
         self._unmoved_s: dict[str, float] = {}
         self._silent_since_s: dict[str, float] = {}
@@ -156,6 +158,7 @@ class Access:
         if kind not in (CommandKind.WAIT, CommandKind.SCRAM):
             self._maybe_on.add(unit_id)
             self._known_off_s.pop(unit_id, None)
+            self._may_act_s[unit_id] = sent_s + OLDEST_MESSAGE_S + deadline_s
             self._version += 1
         brackets = kind is not CommandKind.SCRAM and within_s is None
         if brackets:
@@ -260,10 +263,11 @@ class Access:
     def _line_now(self) -> Line:
         converters = {unit_id: reading.converter for unit_id, reading in self.readings.items()}
         # Nobody is known off that is heard and that nobody has said anything of.
-        for unit_id in {*self._marks().isolated, *self._known_off_s, *self._silent_since_s} & converters.keys():
+        for unit_id in {*self._marks().isolated, *self._known_off_s, *self._silent_since_s}:
             if self._is_known_off(unit_id):
-                converters[unit_id] = replace(converters[unit_id], mode_code=ConverterMode.WAIT)
-        return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy, self.released, self.barred())
+                converters[unit_id] = replace(converters.get(unit_id, Converter()), mode_code=ConverterMode.WAIT)
+        barred = self.barred() | self._silent_since_s.keys()
+        return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy, self.released, barred)
 
     @property
     def reference_unit_id(self) -> str | None:
@@ -316,9 +320,14 @@ class Access:
         return found
 
     async def resolve_doubts(self) -> None:
-        """Ask the guard about units that cannot be reached and may be on: what it has read in wait is off."""
+        """Ask the guard about units that cannot be reached and may be on: what it has read in wait is off.
+
+        Not while an order to switch on may still be on its way to them.
+        """
         for unit_id in self.policy.member_unit_ids:
             if self._guard is None or self.silent_s(unit_id) is None or not self.may_be_on(unit_id):
+                continue
+            if self.clock.wall() <= self._may_act_s.get(unit_id, -math.inf):
                 continue
             report = await self._guard.report(unit_id)
             if report is not None and report.is_off and report.role is GuardRole.OFF:

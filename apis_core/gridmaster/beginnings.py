@@ -254,7 +254,8 @@ async def _started(access: Access, deal: Deal) -> Deal:
         if measured_a is None:
             raise DriverError(f"{unit_id} does not say its grid current")
         others = [d for d in line.others(deal, unit_id) if d.is_running]
-        compensated[unit_id] = added_a(measured_a, -sum(d.compensated_current_a(unit_id) for d in others))
+        own_a = added_a(measured_a, -sum(d.compensated_current_a(unit_id) for d in others))
+        compensated[unit_id] = compensation.carried_a(deal, unit_id, own_a)
     _LOGGER.info("deal %s started: %s", deal.deal_id, compensated)
     return await access.update(
         deal.deal_id,

@@ -102,6 +102,9 @@ async def depart(access: Access, deal: Deal) -> Deal:
     plan = plan_departure(deal, line)
     if isinstance(plan, Danger):
         raise ReferenceLostError(plan.reason)
+    if plan.hand_over is not None and access.silent_s(plan.hand_over.new_unit_id) is not None:
+        # Nobody else is there to take it: the deals of units that do not answer end first.
+        raise NotYetError(f"{leaving} holds the line: {plan.hand_over.new_unit_id} does not answer")
     with access.trials.stage(deal, Stage.DEACTIVATE):
         failure = await _switch_off(access, deal, line, plan)
     return await _ended(access, deal, plan, failure)
@@ -146,7 +149,7 @@ async def expect_all_others_off(access: Access, reference: str) -> None:
     in_deals = {unit for deal in line.deals if deal.is_running for unit in deal.unit_ids}
     for unit_id in reachable:
         mode = line.mode(unit_id)
-        if unit_id in silent or mode is None or not mode.is_current_mode:
+        if unit_id in silent or mode in (None, ConverterMode.WAIT):
             continue
         if unit_id in in_deals:
             raise NotYetError(f"{reference} holds the line: {unit_id} has a running deal")

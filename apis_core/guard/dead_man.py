@@ -27,7 +27,7 @@ class Watched:
         self.trip = ""
         self.tripped_s = 0.0
         self.is_off = False
-        self.off_s = 0.0
+        self.off_s = self.off_since_s = 0.0
         self.asked_s = float("-inf")
 
     @property
@@ -49,7 +49,7 @@ class DeadMan:
         watched.epoch = max(epoch, known.epoch if known else 0)
         watched.beat_s = now_s
         watched.is_off = role == OFF
-        watched.off_s = now_s
+        watched.off_s = watched.off_since_s = now_s
         watched.role = role
         self.units[unit_id] = watched
 
@@ -89,6 +89,8 @@ class DeadMan:
         watched = self.units[unit_id]
         if is_off:
             watched.off_s = now_s
+            if not watched.is_off:
+                watched.off_since_s = now_s
         watched.is_off = is_off
         if is_off and watched.trip:
             watched.role = OFF

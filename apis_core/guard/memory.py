@@ -143,7 +143,7 @@ class MemoryUnitGuard:
             watched.trip,
             now_s - watched.tripped_s,
             watched.is_off,
-            now_s - watched.off_s,
+            now_s - watched.off_since_s,
             now_s - watched.beat_s,
         )
 

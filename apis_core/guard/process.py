@@ -283,7 +283,7 @@ class Guard:
             "trip": watched.trip,
             "trippedS": watched.tripped_s,
             "isOff": watched.is_off,
-            "offS": watched.off_s,
+            "offS": watched.off_since_s,
             "lastBeatS": watched.beat_s,
             "boot": boot_id(),
         }

@@ -226,6 +226,11 @@ class Deal:
         """Whether it ended with its whole amount exchanged."""
         return self.is_ended and self.abort_time is None and self.scram_time is None
 
+    def unit_sign(self, unit_id: str) -> int:
+        """The sign of the unit's current in this deal; 0 for a unit that is no part of it."""
+        side = self.side_of(unit_id)
+        return 0 if side is None else side.sign
+
     def compensated_current_a(self, unit_id: str) -> float:
         """The signed current the unit carries for this deal [A]: compensated where measured, else agreed."""
         side = self.side_of(unit_id)

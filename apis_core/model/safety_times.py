@@ -15,6 +15,9 @@ from .keys import number, whole
 COMPARE_AND_SET_OUTAGE_S = 8.0  # a replicated store after a hard loss of one of its servers
 WAIT_SEQUENCE_S = 2.5  # a converter's way to wait, mode first
 MESSAGE_S = 1.0  # one message with its answer
+# A message is answered within MESSAGE_S or not at all: what comes later was held up on its way or by a standstill of the
+# receiver, and the ages and deadlines in it would count from the wrong moment.
+OLDEST_MESSAGE_S = 2.0
 DETECTION_S = 5.0  # from a unit's end to the first wait sent for it
 SET_OR_STATUS_S = 0.4  # one setting or one reading of a device
 LONGEST_TRANSITION_S = 10.0  # a hand-over, a warm-up and the trim of the currents

@@ -41,6 +41,14 @@ def within(trim: Trim, observed_a: float, allowance_a: float) -> bool:
     return abs(exact(observed_a) - exact(trim.target_a)) <= exact(allowance_a)
 
 
+def carried_a(deal: Deal, unit_id: str, measured_a: float) -> float:
+    """What a unit carries for a deal [A, signed]: as measured, unless most of that is not the deal's, as on a reference that
+    makes up for a converter which follows nobody; then what was agreed.
+    """
+    agreed_a = deal.unit_sign(unit_id) * deal.grid_current_a
+    return measured_a if abs(measured_a - agreed_a) <= abs(agreed_a) / 2 else agreed_a
+
+
 def corrected_a(trim: Trim, set_a: float, observed_a: float) -> float:
     """The trimmed converter's next current limit [A], never negative.
 

@@ -19,7 +19,7 @@ class Line:
     """A line as the Grid Master sees it: its deals that have not ended, and the converters as last read.
 
     `released`: by unit, the deals that it has stopped carrying by itself. `barred`: units that do not take the voltage
-    reference now, because they lost it or have nothing to stop them when nobody commands them.
+    reference now, because they lost it, do not answer, or have nothing to stop them when nobody commands them.
     """
 
     deals: tuple[Deal, ...]

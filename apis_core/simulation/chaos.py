@@ -38,6 +38,7 @@ WHO = "chaos"
 CONVALESCENCE_S = 60.0
 # After the last fault: how long until the community shares again, and how long until all has ended in order once it is told to [s].
 SHARES_AGAIN_S, DRAINED_S = 1800.0, 1200.0
+LOOKED_AT_S = 200.0
 IDLE_W, ROUNDING_WH = 4.5, 0.05
 # How closely moments are looked for, and how far into them something goes wrong [s].
 LOOK_S, INTO_S = 0.05, 0.6
@@ -332,8 +333,8 @@ class Chaos(Stage):
             self.clocks[unit].go_wrong(0.0)
         for unit in sorted(self.community.dead):
             await self._persist(lambda unit=unit: self.revive(unit))  # type: ignore[misc]
-        # A person looks at what stopped, and lets it go on.
-        await self.clock.sleep(120)
+        # A person looks at what stopped, and lets it go on; a line that does not rise is given up only after minutes.
+        await self.clock.sleep(LOOKED_AT_S)
         for unit in self.ids:
             await self._persist(lambda unit=unit: self.community.set_mode(None, unit, WHO))  # type: ignore[misc]
         await self._persist(lambda: self.community.set_mode(OperationMode.AUTONOMOUS, None, WHO))

@@ -51,8 +51,6 @@ _STARTING = (
     CommandKind.WILL_TAKE_OVER,
 )
 ACCOUNT = "account"
-# So long it takes at most from a dead-man's decision to a converter that waits [community s].
-TRIP_TAKES_S = 5.0
 KEEP_PERIOD_S = 10.0
 # A wait goes on whatever its earlier steps did: the converter that does not follow them is the one to switch off.
 _LENIENT = (CommandKind.WAIT, CommandKind.SCRAM, CommandKind.DID_HAND_OVER)
@@ -128,9 +126,6 @@ class Controller:
         if report is None or not report.is_off:
             return since_s
         went_on_s = since_s - report.off_ago_s / self._clock.to_wall(1.0)
-        if report.trip and report.tripped_ago_s / self._clock.to_wall(1.0) < since_s:
-            # Its dead-man stopped it then, whenever it was read in wait last.
-            went_on_s = min(went_on_s, since_s - report.tripped_ago_s / self._clock.to_wall(1.0) + TRIP_TAKES_S)
         # Read in wait before the last sample, which showed it on: that reading says nothing of the time since.
         return since_s if went_on_s <= 0 else min(since_s, went_on_s)
 

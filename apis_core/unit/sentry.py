@@ -12,7 +12,7 @@ import logging
 import math
 
 from ..model.contact import Contact
-from ..model.converter import ConverterMode
+from ..model.converter import Converter, ConverterMode
 from ..model.deal import Side
 from ..model.errors import ApisError, Category, DriverError, ErrorReport, Extent, Level
 from ..ports import Clock, Guard
@@ -141,6 +141,9 @@ class Sentry:
             self._look_s = now_s
             if mode is not None and mode.is_current_mode:
                 await self._look()
+            else:
+                # What others do by themselves shows at the reference: read so often, it is counted as it was.
+                await self._status()
 
     async def _look(self) -> None:
         """Ask the converter whether the line is there; what is wrong twice stops it."""
@@ -152,16 +155,20 @@ class Sentry:
         if again is not None:
             await self._stop(again)
 
-    async def _wrong(self) -> str | None:
-        controller = self._controller
+    async def _status(self) -> Converter | None:
+        """Mode and meters now. A silent device is the periodic reading's business: a wait would not reach it either."""
         try:
             async with asyncio.timeout(self._settings.policy.times.status_deadline_s):
-                reading = await controller.refresh_status()
+                return (await self._controller.refresh_status()).converter
         except TimeoutError, DriverError:
-            # A silent device is the periodic reading's business: a wait would not reach it either.
+            return None
+
+    async def _wrong(self) -> str | None:
+        converter = await self._status()
+        if converter is None:
             return None
         return local_safety.current_mode_alone(
-            reading.converter, self._settings.policy, self._settings.hardware, changing=controller.is_changing
+            converter, self._settings.policy, self._settings.hardware, changing=self._controller.is_changing
         )
 
     async def _stop(self, reason: str) -> None:

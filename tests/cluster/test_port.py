@@ -11,9 +11,10 @@ import pytest
 
 from apis_core.clock import run_virtual
 from apis_core.cluster.embedded import EmbeddedHub
-from apis_core.cluster.port import LARGEST_BYTES, OLDEST_S, Envelope, Port
+from apis_core.cluster.port import LARGEST_BYTES, Envelope, Port
 from apis_core.model.errors import ApisError, ClusterError, MessageError, NoAnswerError
 from apis_core.model.modes import Command, CommandKind
+from apis_core.model.safety_times import OLDEST_MESSAGE_S
 from tests.builders import VirtualCommunity, in_virtual_time
 from tests.test_failures import Line, all_in_wait
 from tests.test_stories import steer
@@ -39,7 +40,7 @@ def packed(**changes: Any) -> bytes:
         (packed(sent="now"), "malformed"),
         (packed(payload={"x": "x" * LARGEST_BYTES}), "oversized"),
         (packed(**{"from": "E009"}), "unknown sender"),
-        (packed(sent=100.0 - OLDEST_S - 0.1), "stale"),
+        (packed(sent=100.0 - OLDEST_MESSAGE_S - 0.1), "stale"),
         (packed(sent=1e12), "stale"),
     ],
 )
@@ -125,7 +126,7 @@ def test_slow_repeated_and_frozen() -> None:
         begun_s = loop.time()
         await one.request("E002", "ask", {"n": 2}, 1)
         assert loop.time() - begun_s == pytest.approx(0.8)
-        hub.faults.delay("E002", OLDEST_S + 0.1)
+        hub.faults.delay("E002", OLDEST_MESSAGE_S + 0.1)
         with pytest.raises(ClusterError, match="stale"):
             await one.request("E002", "ask", {"n": 3}, 10)
         hub.faults.heal()

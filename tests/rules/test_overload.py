@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 import pytest
 
 from apis_core.model.deal import Deal
-from apis_core.rules import overload
+from apis_core.rules import compensation, overload
 from tests.builders import NOON, a_deal
 
 CAPACITY_A = 2.3
@@ -57,3 +57,12 @@ def test_what_is_left_can_be_carried_or_nothing_of_it_would_help(shares: list[tu
     if overload.refusal("E001", left, strays_a, CAPACITY_A):
         needed_a = overload.carried_a("E001", left, strays_a)
         assert all(deal.compensated_current_a("E001") * needed_a <= 0 for deal in left)
+
+
+@given(st.floats(-4, 4))
+def test_what_a_unit_carries_for_a_deal_has_the_deals_direction(measured_a: float) -> None:
+    deal = a_deal("E002", "E003", grid_current_a=1.0)
+    for unit, sign in (("E002", -1), ("E003", 1)):
+        carried_a = compensation.carried_a(deal, unit, measured_a)
+        assert 0.5 <= sign * carried_a <= 1.5
+        assert carried_a in (measured_a, sign * 1.0)
