@@ -127,8 +127,9 @@ def test_a_real_leak_scrams_at_the_second_strike_and_a_person_resumes() -> None:
 
         async def leak(request: DeviceRequest) -> Any:
             answer = await c.world.send(request)
-            if "/get/unit" in request.path and answer["dcdc"]["status"]["status"] == "0x0014":
-                answer["dcdc"]["meter"]["ig"] -= 0.4
+            converter = answer.get("dcdc", answer)
+            if "/get/" in request.path and converter["status"]["status"] == "0x0014":
+                converter["meter"]["ig"] -= 0.4
             return answer
 
         c.faults["E003"] = leak
