@@ -150,3 +150,4 @@ async def home_assistant(folder: Path, *, known: bool = False, **environment: st
             await asyncio.to_thread(process.wait, 40)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+            await asyncio.to_thread(process.wait)
