@@ -69,6 +69,8 @@ class VirtualClock(WallClock):
     def __init__(self, start: datetime, *, quiet: bool = False) -> None:
         """Begin at `start` (aware). `quiet`: nothing breaks in this run, so that nothing has to be looked at periodically."""
         super().__init__(loop_time_s)
+        # The one loop's that this clock is looked at on.
+        self._time: Callable[[], float] | None = None
         self._start = start.astimezone(UTC)
         self._quiet = quiet
         self._now = 0.0, self._start
@@ -78,9 +80,19 @@ class VirtualClock(WallClock):
         """See Clock."""
         return self._quiet
 
+    def monotonic(self) -> float:
+        """See Clock."""
+        if self._time is None:
+            self._time = asyncio.get_running_loop().time
+        return self._time()
+
+    def wall(self) -> float:
+        """See Clock."""
+        return self.monotonic()
+
     def now(self) -> datetime:
         """See Clock."""
-        seconds = asyncio.get_running_loop().time()
+        seconds = self.monotonic()
         if seconds != self._now[0]:
             self._now = seconds, self._start + timedelta(seconds=seconds)
         return self._now[1]

@@ -6,7 +6,6 @@ gets by that a network engine could not carry. Handlers run in tasks the hub own
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
-import contextlib
 import functools
 import itertools
 import logging
@@ -204,6 +203,8 @@ class EmbeddedCluster:
     ) -> dict[str, Json]:
         """See Cluster."""
         ends = [end for unit_id in sorted(units) if (end := self._hub.ends.get(unit_id)) is not None]
+        if self._hub.direct:
+            return await self._call(ends, subject, payload, on_answer)
         answers: dict[str, Json] = {}
         over = False
 
@@ -216,11 +217,6 @@ class EmbeddedCluster:
             if not over and not task.cancelled() and task.exception() is None:
                 take(unit_id, orjson.loads(task.result()))
 
-        if self._hub.direct:
-            for end in ends:
-                with contextlib.suppress(ApisError):
-                    take(end.unit_id, await end.answer(self._unit_id, subject, payload))
-            return answers
         message = self._pack(subject, payload)
         tasks = {self._send(end, message): end.unit_id for end in ends}
         for task, unit_id in tasks.items():
@@ -229,6 +225,21 @@ class EmbeddedCluster:
             await asyncio.wait(tasks, timeout=timeout_s)
         over = True
         await self._hub.faults.stand_still(self._unit_id)
+        return answers
+
+    async def _call(
+        self, ends: list[EmbeddedCluster], subject: str, payload: Json, on_answer: Callable[[str, Json], None] | None
+    ) -> dict[str, Json]:
+        """Scattering where messages are calls."""
+        answers = {}
+        for end in ends:
+            try:
+                answer = await end.answer(self._unit_id, subject, payload)
+            except ApisError:
+                continue
+            answers[end.unit_id] = answer
+            if on_answer is not None:
+                on_answer(end.unit_id, answer)
         return answers
 
     async def answer(self, sender: str, subject: str, payload: Json) -> Json:

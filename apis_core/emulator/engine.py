@@ -66,6 +66,8 @@ HEAVY = int(
     | Alarm.INJECTED
 )
 
+type Losses = dict[str, Array]
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -488,26 +490,18 @@ class Engine:
     @property
     def ac_loss_w(self) -> Array:
         """What is lost on the mains side [W]."""
-        loss = self._loss
-        in_bypass_w = loss["ups_bypass_w"] + (loss["ups_bypass_ratio"] + loss["transformer_ratio"]) * self.load_w
-        lost: Array = loss["transformer_w"] + np.where(self.bypass, in_bypass_w, 0.0)
-        lost += np.where(self.ac_charging, loss["ac_charge_loss_w"], 0.0)
-        return lost
+        return ac_loss(self._loss, 1.0, self.bypass, self.load_w * self.bypass, self.ac_charging)
 
     @property
     def dc_loss_w(self) -> Array:
         """What is lost on the battery side [W]."""
-        loss = self._loss
-        in_battery_mode_w = loss["ups_battery_w"] + loss["ups_battery_ratio"] * self.load_w
-        lost: Array = loss["system_w"] + self._converter_loss_w + np.where(self.bypass, 0.0, in_battery_mode_w)
-        return lost
+        in_bypass = self.bypass
+        return dc_loss(self._loss, 1.0, in_bypass, self.load_w, self.load_w * in_bypass, self._converter_loss_w)
 
     @property
     def mains_w(self) -> Array:
         """What the house takes from the mains [W]."""
-        taken: Array = np.where(self.bypass, self.load_w, 0.0) + self.ac_loss_w
-        taken += np.where(self.ac_charging, self._loss["ac_charge_w"], 0.0)
-        return taken
+        return mains(self._loss, self.ac_loss_w, self.load_w * self.bypass, self.ac_charging)
 
     _sun: Sampler
     _load: Sampler
@@ -517,7 +511,7 @@ class Engine:
     _triggers_wh: tuple[Array, ...]
     _load_share: Array
     _capacity_min_wh: float
-    _loss: dict[str, Array]
+    _loss: Losses
     _converter_loss_w: Array
 
 
@@ -528,6 +522,27 @@ def _least(values: Array) -> float:
 
 def _most(values: Array) -> float:
     return float(np.maximum.reduce(values, initial=-np.inf))
+
+
+def ac_loss(loss: Losses, time: float, in_bypass: Array | Mask, load_in_bypass: Array, ac_charging: Array | Mask) -> Array:
+    """What is lost on the mains side, shape (N,): [W] from states and powers with a time of 1, [Wh] from hours and energies."""
+    ratio = loss["ups_bypass_ratio"] + loss["transformer_ratio"]
+    lost: Array = loss["transformer_w"] * time + loss["ups_bypass_w"] * in_bypass + ratio * load_in_bypass
+    lost += loss["ac_charge_loss_w"] * ac_charging
+    return lost
+
+
+def dc_loss(loss: Losses, time: float, in_bypass: Array | Mask, load: Array, load_in_bypass: Array, converter_loss: Array) -> Array:
+    """The same of the battery side."""
+    lost: Array = loss["system_w"] * time + converter_loss + loss["ups_battery_w"] * np.subtract(time, in_bypass)
+    lost += loss["ups_battery_ratio"] * (load - load_in_bypass)
+    return lost
+
+
+def mains(loss: Losses, lost: Array, load_in_bypass: Array, ac_charging: Array | Mask) -> Array:
+    """The same of what comes from the mains."""
+    taken: Array = load_in_bypass + lost + loss["ac_charge_w"] * ac_charging
+    return taken
 
 
 def _thresholds(house: House) -> tuple[float, ...]:

@@ -9,22 +9,42 @@ import math
 
 import numpy as np
 
-from .engine import EDGE_WH, STEP_S, Engine, Site
+from .engine import EDGE_WH, STEP_S, Engine, Site, ac_loss, dc_loss, mains
 from .houses import House
 from .line import Array, Mask
 from .profiles import Profiles
 
 _STEP_H = STEP_S / 3600
-_FLOWS = ("load", "solar", "curtailed", "mains", "ac_loss", "dc_loss", "converter_loss", "grid_in", "grid_out")
+# What is integrated; everything else follows from it.
+_LOAD, _SUN, _SOLAR, _CONVERTER_LOSS, _GRID_IN, _GRID_OUT, _BYPASS, _LOAD_IN_BYPASS, _AC_CHARGING = _ROWS = range(9)
 
 
 class LeapingEngine(Engine):
-    """See Engine. `totals_wh`: what has flowed since the start, by name, shape (N,) each. Observers are not called."""
+    """See Engine. Observers are not called."""
 
     def __init__(self, houses: tuple[House, ...], profiles: Profiles, start: datetime, site: Site | None = None) -> None:
         """As the engine."""
         super().__init__(houses, profiles, start, site)
-        self.totals_wh: dict[str, Array] = {name: np.zeros(len(houses)) for name in _FLOWS}
+        self._begun_s = self.elapsed_s
+        self._sums, self._rates = np.zeros((len(_ROWS), len(houses))), np.zeros((len(_ROWS), len(houses)))
+
+    @property
+    def totals_wh(self) -> dict[str, Array]:
+        """What has flowed since the start [Wh], by name, shape (N,) each."""
+        sums, loss = self._sums.copy(), self._loss
+        hours = (self.elapsed_s - self._begun_s) / 3600
+        lost = ac_loss(loss, hours, sums[_BYPASS], sums[_LOAD_IN_BYPASS], sums[_AC_CHARGING])
+        return {
+            "load": sums[_LOAD],
+            "solar": sums[_SOLAR],
+            "curtailed": sums[_SUN] - sums[_SOLAR],
+            "mains": mains(loss, lost, sums[_LOAD_IN_BYPASS], sums[_AC_CHARGING]),
+            "ac_loss": lost,
+            "dc_loss": dc_loss(loss, hours, sums[_BYPASS], sums[_LOAD], sums[_LOAD_IN_BYPASS], sums[_CONVERTER_LOSS]),
+            "converter_loss": sums[_CONVERTER_LOSS],
+            "grid_in": sums[_GRID_IN],
+            "grid_out": sums[_GRID_OUT],
+        }
 
     def advance_to(self, elapsed_s: float) -> None:
         """See Engine."""
@@ -119,16 +139,13 @@ class LeapingEngine(Engine):
         super()._step(seconds)
 
     def _count(self, hours: float) -> None:
-        totals = self.totals_wh
-        totals["load"] += self.load_w * hours
-        totals["solar"] += self.solar_w * hours
-        totals["curtailed"] += self.curtailed_w * hours
-        totals["mains"] += self.mains_w * hours
-        totals["ac_loss"] += self.ac_loss_w * hours
-        totals["dc_loss"] += self.dc_loss_w * hours
-        totals["converter_loss"] += self._converter_loss_w * hours
-        totals["grid_in"] += np.maximum(self._grid_w, 0.0) * hours
-        totals["grid_out"] -= np.minimum(self._grid_w, 0.0) * hours
+        rates, grid_w = self._rates, self._grid_w
+        rates[_LOAD], rates[_SUN], rates[_SOLAR] = self.load_w, self._sun_w, self.solar_w
+        rates[_CONVERTER_LOSS], rates[_BYPASS], rates[_AC_CHARGING] = self._converter_loss_w, self.bypass, self.ac_charging
+        np.maximum(grid_w, 0.0, out=rates[_GRID_IN])
+        np.subtract(rates[_GRID_IN], grid_w, out=rates[_GRID_OUT])
+        np.multiply(self.load_w, self.bypass, out=rates[_LOAD_IN_BYPASS])
+        self._sums += rates * hours
 
 
 def _steps_to_edge(energy_wh: Array, flow_w: Array, slope_w: Array, low_wh: Array, high_wh: Array, steps: int) -> int:

@@ -39,6 +39,8 @@ class World:
         self.device = DeviceApi(engine, folder)
         self.faults: dict[str, UnitFault] = {}
         self.changed = asyncio.Event()
+        # Grows with everything that is set.
+        self.version = 0
         self.history = History()
         self._log: tuple[float, bytes] = (-math.inf, b"")
         self._frozen: dict[str, Any] = {}
@@ -120,6 +122,7 @@ class World:
     def forget(self) -> None:
         """Something was set: whoever asks next sees it."""
         self._log = (-math.inf, b"")
+        self.version += 1
 
     async def send(self, request: DeviceRequest) -> Any:
         """The device API as a driver's sender, without a network. Raises DriverError where the device fails."""

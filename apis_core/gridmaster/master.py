@@ -126,6 +126,7 @@ class GridMaster:
                 self._predict(await access.count_in_passing(deal))
             except DealGoneError:
                 continue
+        self._wake.set()
         await self._check_line()
         await self._lift_alert()
 
@@ -135,6 +136,8 @@ class GridMaster:
         while True:
             begun_s = access.clock.monotonic()
             async with self.turn:
+                # What has happened until now is seen by this look.
+                self._wake.clear()
                 try:
                     again = await self._interruptible_pass()
                 except ApisError as error:
@@ -410,8 +413,10 @@ class GridMaster:
         if seconds is None:
             self._due_s.pop(deal.deal_id, None)
         else:
-            self._due_s[deal.deal_id] = access.contacts.complete_s[deal.deal_id] = reading.monotonic_s + seconds
-            self._wake.set()
+            due_s = reading.monotonic_s + seconds
+            self._due_s[deal.deal_id] = access.contacts.complete_s[deal.deal_id] = due_s
+            if due_s <= access.clock.monotonic():
+                self._wake.set()
 
     def _predict_from_readings(self) -> None:
         """Nobody reads periodically in a quiet run: what a step has read of a unit says when its other deals will be complete."""

@@ -42,12 +42,14 @@ class Offer:
 
     @classmethod
     def from_json(cls, data: Any, zone: tzinfo | None = None) -> Offer:
-        """Read an offer.
+        """Read an offer, unless it has been read.
 
         Raises:
             MessageError: if a part is missing or impossible.
 
         """
+        if isinstance(data, Offer):
+            return data
         try:
             offer = cls(
                 unit_id=str(data["unitId"]),

@@ -5,6 +5,7 @@ Files, faces and the original's protocols get the original's form in the unit's 
 """
 
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 from .errors import MessageError
 
@@ -15,8 +16,14 @@ NEVER = "--"
 def format_time(moment: datetime, zone: tzinfo | None) -> str:
     """`moment` in the original's form in `zone`, or ISO in UTC where `zone` is None."""
     if zone is None:
-        return moment.astimezone(UTC).isoformat(timespec="microseconds")
+        return _iso(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
     return moment.astimezone(zone).strftime(ORIGINAL_FORM)
+
+
+@lru_cache
+def _iso(moment: datetime) -> str:
+    # A deal's times are written with each of its changes.
+    return moment.isoformat(timespec="microseconds")
 
 
 def parse_time(text: str, zone: tzinfo | None) -> datetime:

@@ -7,6 +7,7 @@ and in the master deal it holds the line's voltage. Exactly one converter does.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
 from ..model.converter import Converter, ConverterMode
 from ..model.deal import Deal, Side
@@ -14,7 +15,7 @@ from ..model.policy import Policy
 from .slots import exact
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Line:
     """A line as the Grid Master sees it: its deals that have not ended, and the converters as last read.
 
@@ -28,17 +29,17 @@ class Line:
     released: Mapping[str, Collection[str]] = field(default_factory=dict)
     barred: Collection[str] = ()
 
-    @property
+    @cached_property
     def reference_unit_ids(self) -> tuple[str, ...]:
         """The units whose converter holds the voltage: one on an energised line, two only within a hand-over."""
-        return tuple(unit for unit, c in sorted(self.converters.items()) if c.mode is ConverterMode.VOLTAGE_REFERENCE)
+        return tuple(sorted([unit for unit, c in self.converters.items() if c.mode is ConverterMode.VOLTAGE_REFERENCE]))
 
-    @property
+    @cached_property
     def master_deal(self) -> Deal | None:
         """The deal whose unit holds the voltage."""
         return next((deal for deal in self.deals if deal.is_master and deal.is_active), None)
 
-    @property
+    @cached_property
     def reference_unit_id(self) -> str | None:
         """The unit that holds the voltage, the master deal's if two do."""
         units = self.reference_unit_ids
@@ -47,7 +48,7 @@ class Line:
             return next((unit for unit in units if unit in master.unit_ids), units[0] if units else None)
         return units[0] if units else None
 
-    @property
+    @cached_property
     def master_side(self) -> Side:
         """The side that holds the reference: where it really is, else where the policy wants it."""
         master, unit = self.master_deal, self.reference_unit_id

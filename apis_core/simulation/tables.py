@@ -25,7 +25,7 @@ class Hour:
     @classmethod
     def of(cls, engine: LeapingEngine) -> Hour:
         """The houses now."""
-        return cls(engine.elapsed_s, engine.energy_wh.copy(), {name: values.copy() for name, values in engine.totals_wh.items()})
+        return cls(engine.elapsed_s, engine.energy_wh.copy(), engine.totals_wh)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,7 @@ class Mediator:
         others = self._cluster.live() & set(policy.member_unit_ids) - {self._settings.unit_id}
         if self.only_ask is not None:
             others &= self.only_ask
-        message = {"negotiationId": negotiation_id, "request": offer.to_json()}
+        message = {"negotiationId": negotiation_id, "request": self._worded(offer)}
         answers = await self._cluster.scatter(others, REQUEST, message, policy.negotiation_timeout_s)
         accepts, declines = [], [Decline(unit, "did not answer") for unit in sorted(others - set(answers))]
         for unit, answer in sorted(answers.items()):
@@ -267,29 +267,34 @@ class Mediator:
 
     async def _on_request(self, _sender: str, message: Json) -> Json:
         wanted = Offer.from_json(message.get("request"))
-        await self._bring_up_to_date()
-        answer = self._consider(wanted)
+        answer: Offer | Decline | None = self._cannot(wanted)
+        if answer is None:
+            await self._bring_up_to_date()
+            answer = self._cannot(wanted) or self._consider(wanted)
         if isinstance(answer, Decline):
             return {"decline": answer.reason}
         amount_wh = min(wanted.amount_wh, answer.amount_wh, self._settings.policy.deal_amount_max_wh)
         self._reserve(str(message.get("negotiationId")), answer.direction, answer.grid_current_a, amount_wh, RESERVATION_S)
-        return {"accept": answer.to_json()}
+        return {"accept": self._worded(answer)}
 
-    def _consider(self, wanted: Offer) -> Offer | Decline:
+    def _cannot(self, wanted: Offer) -> Decline | None:
+        """Why a request is declined whatever the device says."""
         unit_id, settings = self._settings.unit_id, self._settings
         if wanted.unit_id not in settings.policy.member_unit_ids:
             return Decline(unit_id, f"{wanted.unit_id} is not a member")
         reason = self._willing(OperationMode.AUTONOMOUS)
-        if reason is not None:
-            return Decline(unit_id, reason)
-        standing = self._standing()
+        reason = reason or self.refusal(wanted.direction.opposite, settings.policy.deal_grid_current_a)
+        return None if reason is None else Decline(unit_id, reason)
+
+    def _consider(self, wanted: Offer) -> Offer | Decline:
+        standing, settings = self._standing(), self._settings
         if isinstance(standing, Decline):
             return standing
-        answer = demand.accept(wanted, settings.scenario, standing, settings.policy, settings.hardware)
-        if isinstance(answer, Decline):
-            return answer
-        refusal = self.refusal(answer.direction, answer.grid_current_a)
-        return answer if refusal is None else Decline(unit_id, refusal)
+        return demand.accept(wanted, settings.scenario, standing, settings.policy, settings.hardware)
+
+    def _worded(self, offer: Offer) -> Json | Offer:
+        """An offer as it is told: where messages are calls it is handed over as it is."""
+        return offer if self._clock.is_quiet else offer.to_json()
 
     async def _on_confirm(self, _sender: str, message: Json) -> Json:
         deal = Deal.from_json(message.get("deal"))
