@@ -567,11 +567,11 @@ class Node:
         record = message.get("deal")
         deal = (self.board.said_by(record) if isinstance(record, dict) else None) or Deal.from_json(record)
         self.mediator.release(deal.negotiation_id)
-        told, deal = deal, self._with_own_counters(deal)
-        await self.ledger.record_deal(deal, self.controller.account_json())
+        told = deal.side_energy(self.unit_id)
+        deal = await self.ledger.record_deal(self._with_own_counters(deal), self.controller.account_json())
         if self._deal_log_format is not None and deal_log.worth_logging(deal):
             self._log_deal(deal, self._deal_log_format)
-        if deal.is_ended and deal == told:
+        if deal.is_ended and deal.side_energy(self.unit_id) == told:
             self.controller.settle(frozenset({deal.deal_id}))
         # What the record did not know yet, from a time when the unit was not reached.
         return {"durable": True, "counters": deal.side_energy(self.unit_id).to_json()}

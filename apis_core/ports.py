@@ -328,8 +328,11 @@ class Ledger(Protocol):
     def trouble(self) -> str:
         """Why nothing could be written last time; empty if it could."""
 
-    async def record_deal(self, deal: Deal, account: Json | None = None) -> None:
-        """A deal's present record, its transitions so far, both sides' energy, and (if given) the unit's account."""
+    async def record_deal(self, deal: Deal, account: Json | None = None) -> Deal:
+        """A deal's present record, its transitions so far, both sides' energy, and (if given) the unit's account.
+
+        The record as it is kept: what was known before of an energy counts where it is more.
+        """
 
     async def record_reading(self, reading: Reading) -> None:
         """A reading; written in batches."""

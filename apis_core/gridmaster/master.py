@@ -6,7 +6,7 @@ its period. Both only fetch, call and act; what to do is decided in `rules/`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 import logging
 import math
 from typing import Any
@@ -175,7 +175,7 @@ class GridMaster:
             except ApisError as error:
                 # No new hand-over or deal begins with it open; what has to end still does.
                 self._warn_once("hand-over", f"the hand-over is not finished: {error}")
-        if await self._mend():
+        if await self._mend() or await self._cleared(mending.clear_second_references):
             return True
         deals = self._access.board.deals()
         there = {deal.deal_id for deal in deals}
@@ -211,7 +211,7 @@ class GridMaster:
             line_is_taken |= deal.is_in_transition
         if not line_is_taken:
             await self._optimise_voltage(deals)
-            return await self._clear_strays()
+            return await self._cleared(mending.clear_strays)
         return False
 
     async def _mend(self) -> bool:
@@ -225,11 +225,12 @@ class GridMaster:
         self._ramps.clear()
         return True
 
-    async def _clear_strays(self) -> bool:
+    async def _cleared(self, clear: Callable[[Access, Callable[[str], None]], Awaitable[bool]]) -> bool:
+        """Whether something that is on without a deal was switched off; what a person does by hand is nobody's business."""
         if self._access.board.mode is OperationMode.MANUAL:
             return False
         try:
-            return await mending.clear_strays(self._access, self._warn)
+            return await clear(self._access, self._warn)
         except ApisError as error:
             self._warn_once("strays", f"converters on without a deal: {error}")
             return False

@@ -16,6 +16,7 @@ from ..rules.reference import Line
 from ..unit.board import BAN
 from .access import Access, DealGoneError
 from .endings import emergency_waits, expect_all_others_off, let_go
+from .hand_over import KEY as HAND_OVER
 
 
 async def reference_is_lost(access: Access) -> str | None:
@@ -105,6 +106,24 @@ async def clear_strays(access: Access, tell: Callable[[str], None]) -> bool:
         return bool(currents)
     await expect_all_others_off(access, references[0])
     await access.command(references[0], CommandKind.WAIT, "found on without a deal")
+    return True
+
+
+async def clear_second_references(access: Access, tell: Callable[[str], None]) -> bool:
+    """A converter that holds the voltage behind no active deal, beside one that does so for a deal, goes to wait; whether one did.
+
+    The line loses nothing by it, so that it waits for nobody's transition.
+    """
+    line = access.line()
+    if len(line.reference_unit_ids) < 2 or access.board.value(HAND_OVER) is not None:
+        return False
+    in_deals = {unit for deal in line.deals if deal.is_active for unit in deal.unit_ids}
+    second = [unit for unit in line.reference_unit_ids if unit not in in_deals and _is_seen_on(access, unit)]
+    if not second or in_deals.isdisjoint(line.reference_unit_ids):
+        return False
+    tell(f"second voltage references go to wait: {', '.join(second)}")
+    for unit_id in second:
+        await access.command(unit_id, CommandKind.WAIT, "a second voltage reference")
     return True
 
 

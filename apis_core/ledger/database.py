@@ -60,8 +60,8 @@ class LedgerDatabase:
         # The one writer may be a thread of its own; it is still one at a time.
         return {"check_same_thread": False} if url.startswith("sqlite") else {}
 
-    def record_deal(self, unit_id: str, deal: Deal, account: Mapping[str, Any] | None) -> None:
-        """A unit's copy of a deal with its transitions and energy, and (if given) the unit's account, in one transaction."""
+    def record_deal(self, unit_id: str, deal: Deal, account: Mapping[str, Any] | None) -> Deal:
+        """A unit's copy of a deal with its transitions and energy, and (if given) the unit's account, in one transaction; the copy."""
         with self._begin() as connection:
             stored = self._stored_deal(connection, unit_id, deal.deal_id)
             deal = _newest(stored, deal)
@@ -70,6 +70,7 @@ class LedgerDatabase:
             self._upsert(connection, schema.energy, _energy_rows(unit_id, deal))
             if account is not None:
                 self._set_state(connection, unit_id, "account", account)
+        return deal
 
     def record_reading(self, reading: Reading) -> None:
         """A reading, kept back until a batch is full."""

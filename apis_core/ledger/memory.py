@@ -23,16 +23,17 @@ class MemoryLedger:
         self._states: dict[str, Json] = {}
         self._scenarios: list[Json] = []
 
-    async def record_deal(self, deal: Deal, account: Json | None = None) -> None:
+    async def record_deal(self, deal: Deal, account: Json | None = None) -> Deal:
         """See Ledger."""
         if account is not None:
             self._states["account"] = account
         if not deal.is_ended:
             self._live[deal.deal_id] = deal
-            return
+            return deal
         self._live.pop(deal.deal_id, None)
         if deal.discharge_unit_id == self._unit_id:
             self._on_ended(deal)
+        return deal
 
     async def record_reading(self, reading: Reading) -> None:
         """See Ledger."""

@@ -56,9 +56,9 @@ class UnitLedger:
         """See Ledger."""
         return self._database.trouble
 
-    async def record_deal(self, deal: Deal, account: Json | None = None) -> None:
+    async def record_deal(self, deal: Deal, account: Json | None = None) -> Deal:
         """See Ledger."""
-        await self._writer.run(lambda: self._database.record_deal(self._unit_id, deal, account))
+        return await self._writer.run(lambda: self._database.record_deal(self._unit_id, deal, account))
 
     async def record_reading(self, reading: Reading) -> None:
         """See Ledger."""

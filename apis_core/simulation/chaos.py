@@ -94,10 +94,10 @@ class FullDisk(UnitLedger):
         """See Ledger."""
         return "the disk is full" if self.is_full else super().trouble
 
-    async def record_deal(self, deal: Deal, account: dict[str, Any] | None = None) -> None:
+    async def record_deal(self, deal: Deal, account: dict[str, Any] | None = None) -> Deal:
         """See Ledger."""
         self._fail()
-        await super().record_deal(deal, account)
+        return await super().record_deal(deal, account)
 
     async def set_state(self, key: str, value: dict[str, Any]) -> None:
         """See Ledger."""

@@ -62,7 +62,9 @@ def test_writing_again_changes_nothing_and_late_copies_never_take_anything_back(
     running = a_deal(activate_time=NOON, energy={"E003": SideEnergy(10.0, 12.0, 0.0, 2)}, cumulate_amount_wh=10.0)
     ended = running.changed(deactivate_time=NOON, energy={"E003": SideEnergy(50.0, 60.0, 0.0, 9)}, cumulate_amount_wh=50.0)
     for deal in (running, ended, ended, running):
-        database.record_deal("E003", deal, None)
+        kept = database.record_deal("E003", deal, None)
+    # Who tells a unit of a deal hears what the unit has counted, and not what it was told.
+    assert kept == ended
     assert database.deals("E003") == (ended,)
     assert database.energy("E003") == {}
     database.close()

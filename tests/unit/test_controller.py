@@ -130,6 +130,30 @@ def test_an_active_converter_without_a_deal_is_ordered_off() -> None:
     in_virtual_time(story, CHARGES)
 
 
+@pytest.mark.parametrize("when", ["while it rises", "while it is held"])
+def test_a_second_voltage_reference_without_a_deal_is_ordered_off_whatever_else_goes_on(when: str) -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(5)
+        deal_id = (await c.community.create_deal("E001", "E002", 100, who="test")).deal_id
+        if when == "while it is held":
+            await c.started(1)
+        else:
+            while ConverterMode.VOLTAGE_REFERENCE not in c.modes():
+                await c.settle(0.1)
+        held = c.modes().index(ConverterMode.VOLTAGE_REFERENCE)
+        c.engine.set_mode(2, ConverterMode.VOLTAGE_REFERENCE, 350, 2, 0)
+        await c.settle(12)
+        assert c.modes()[2] is ConverterMode.WAIT
+        assert c.modes()[held] is ConverterMode.VOLTAGE_REFERENCE
+        assert "second voltage references go to wait: E003" in errors(c, "WARN")
+        await c.settle(1800)
+        found = next(deal for deal in c.database.deals("E001") if deal.deal_id == deal_id)
+        assert found.is_completed
+
+    in_virtual_time(story, CHARGES)
+
+
 def test_a_hard_limit_stops_the_unit_at_once_and_ends_its_deals() -> None:
     async def story(c: VirtualCommunity) -> None:
         await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
