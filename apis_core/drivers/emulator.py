@@ -48,14 +48,14 @@ class EmulatorDriver:
         self._more = more
         self._spoil = spoil
         self._unit_id = unit_id
-        self._base_url = base_url
+        self._capabilities = Capabilities("emulator", "guard", simulated=True, base_url=base_url)
         self._send = send
         self._close = close
 
     @property
     def capabilities(self) -> Capabilities:
         """See Driver."""
-        return Capabilities("emulator", "guard", simulated=True, base_url=self._base_url)
+        return self._capabilities
 
     async def read(self) -> DeviceData:
         """See Driver."""

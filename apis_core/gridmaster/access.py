@@ -8,7 +8,7 @@ import logging
 import math
 
 from ..model.converter import Converter, ConverterMode, Reading
-from ..model.deal import Deal, Side, SideEnergy
+from ..model.deal import NO_ENERGY, Deal, Side, SideEnergy
 from ..model.errors import ApisError, CommandRefusedError, MessageError, NoAnswerError, StoreConflictError
 from ..model.modes import Command, CommandKind
 from ..model.policy import Policy
@@ -206,9 +206,8 @@ class Access:
                 known = self.readings.get(unit_id)
                 if known is None or received_s >= known.monotonic_s:
                     told = answer["reading"]
-                    self.readings[unit_id] = (
-                        replace(told, monotonic_s=received_s) if isinstance(told, Reading) else Reading.from_json(told, received_s)
-                    )
+                    # Handed over as it is, it is of this process and of its clock.
+                    self.readings[unit_id] = told if isinstance(told, Reading) else Reading.from_json(told, received_s)
                     if received_s > self._unmoved_s.get(unit_id, math.inf):
                         del self._unmoved_s[unit_id]
                     if received_s >= self.changed_s and self.readings[unit_id].converter.mode is ConverterMode.WAIT:
@@ -435,13 +434,17 @@ class Access:
         energy = {**deal.energy, **{unit: deal.side_energy(unit).merged(counters) for unit, counters in news.items()}}
         if deal.start_time is None:
             return deal.changed(energy=energy)
-        counted_wh = energy.get(deal.unit_on(Side(self.policy.reference_side)), SideEnergy()).battery_wh
-        amount_wh = max(deal.cumulate_amount_wh, counted_wh)
-        return deal.changed(energy=energy, cumulate_amount_wh=amount_wh, cumulate_time=self.clock.now())
+        return deal.changed(energy=energy, cumulate_amount_wh=self.counted_wh(deal), cumulate_time=self.clock.now())
+
+    def counted_wh(self, deal: Deal) -> float:
+        """How much of a started deal's amount has been counted, on the side that it is judged by."""
+        unit_id = deal.unit_on(Side(self.policy.reference_side))
+        told = self.energy.get(unit_id, {}).get(deal.deal_id, NO_ENERGY)
+        return max(deal.cumulate_amount_wh, deal.side_energy(unit_id).battery_wh, told.battery_wh)
 
     async def count(self, deal: Deal) -> Deal:
         """Copy both units' counters into the stored record."""
-        if self.counted(deal) == deal:
+        if self.counted(deal) is deal:
             return deal
         self._counted_s[deal.deal_id] = self.clock.wall()
         return await self.update(deal.deal_id, self.counted, transition=False)

@@ -410,7 +410,7 @@ class GridMaster:
         if not deal.is_started or reading is None:
             return
         power_w = energy.deal_power_w(reading.converter.meter, side.sign, deal.compensated_current_a(unit_id))
-        seconds = energy.seconds_to_complete(deal.amount_wh, deal.cumulate_amount_wh, power_w)
+        seconds = energy.seconds_to_complete(deal.amount_wh, access.counted_wh(deal), power_w)
         if seconds is None:
             self._due_s.pop(deal.deal_id, None)
         else:
@@ -426,7 +426,7 @@ class GridMaster:
             reading = access.readings.get(deal.unit_on(side))
             if deal.is_started and reading is not None and reading.monotonic_s > self._predicted_s.get(deal.deal_id, -math.inf):
                 self._predicted_s[deal.deal_id] = reading.monotonic_s
-                self._predict(access.counted(deal))
+                self._predict(deal)
 
     async def _dispose(self, deal: Deal) -> bool:
         if self._due_s.get(deal.deal_id, 0.0) > self._access.clock.monotonic():

@@ -124,6 +124,9 @@ class SideEnergy:
         )
 
 
+NO_ENERGY = SideEnergy()
+
+
 @dataclass(frozen=True, slots=True)
 class Deal:
     """The record of a deal. Its state is derived from the times alone; None is "not yet" or "never".
@@ -241,7 +244,7 @@ class Deal:
 
     def side_energy(self, unit_id: str) -> SideEnergy:
         """The unit's counters for this deal."""
-        return self.energy.get(unit_id, SideEnergy())
+        return self.energy.get(unit_id, NO_ENERGY)
 
     def points(self) -> float:
         """What the taker owes the giver for what was exchanged so far."""

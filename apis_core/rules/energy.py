@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..model.converter import Converter, ConverterMode, Meter
-from ..model.deal import Deal, Side, SideEnergy
+from ..model.deal import NO_ENERGY, Deal, Side, SideEnergy
 
 IDLE_CURRENT_A = 0.02
 # Without a Grid Master units stop a deal by themselves at the predicted moment, or by their count if that was wrong. What
@@ -97,7 +97,7 @@ def counted(
     flows = current_a * direction > IDLE_CURRENT_A and battery_wh * direction > 0
     deals, rest_wh = dict(account.deals), battery_wh
     for deal_id, share in (shares(abs(current_a), currents_a, stopping_a) if flows else {}).items():
-        deals[deal_id] = _added(deals.get(deal_id, SideEnergy()), abs(battery_wh) * share, abs(grid_wh) * share)
+        deals[deal_id] = _added(deals.get(deal_id, NO_ENERGY), abs(battery_wh) * share, abs(grid_wh) * share)
         rest_wh -= battery_wh * share
     unattributed = dict(account.unattributed_wh)
     if abs(rest_wh) > 1e-12:
@@ -124,7 +124,7 @@ def estimated(account: Account, seconds: float, currents_a: Mapping[str, float])
     rest_wh = last.battery_power_w * hours
     for deal_id, share in (shares(abs(last.grid_current_a), currents_a, {}) if currents_a else {}).items():
         battery_wh, grid_wh = abs(last.battery_power_w) * hours * share, abs(last.grid_power_w) * hours * share
-        counted_before = _added(deals.get(deal_id, SideEnergy()), battery_wh, grid_wh)
+        counted_before = _added(deals.get(deal_id, NO_ENERGY), battery_wh, grid_wh)
         deals[deal_id] = replace(counted_before, estimated_wh=counted_before.estimated_wh + battery_wh)
         rest_wh -= last.battery_power_w * hours * share
     unattributed = dict(account.unattributed_wh)

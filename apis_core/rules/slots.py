@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from ..model.deal import Deal, Direction, Side, SideEnergy
 
 
+@lru_cache(maxsize=4096)
 def exact(value: float) -> Decimal:
     """The decimal number a person meant by a float: 0.9 / 0.3 is 3 in decimals, but 2 in binary floats."""
     return Decimal(repr(value))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import random
 
 from ..model.converter import Battery, Converter, ConverterMode, Reading
-from ..model.deal import SideEnergy
+from ..model.deal import NO_ENERGY, SideEnergy
 from ..model.errors import (
     ApisError,
     Category,
@@ -112,7 +112,7 @@ class Controller:
         self.highest_epoch = self._durable_epoch = int(stored["epoch"]) if stored else 0
         kept = BookMark.from_json(await self._ledger.state(ACCOUNT) or {})
         written = await self._ledger.energy()
-        counters = {key: kept.counters.get(key, SideEnergy()).merged(side) for key, side in written.items()}
+        counters = {key: kept.counters.get(key, NO_ENERGY).merged(side) for key, side in written.items()}
         self.account = energy.Account(counters, dict(kept.unattributed_wh), kept.sample)
         if kept.time is not None:
             since_s = (self._clock.now() - kept.time).total_seconds()

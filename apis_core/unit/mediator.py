@@ -76,6 +76,8 @@ class Mediator:
 
     def promises(self, besides: str = "") -> tuple[slots.Promise, ...]:
         """What the unit is bound to beside the deals in the store, and beside one negotiation."""
+        if not self._reservations:
+            return ()
         now_s = self._clock.wall()
         stored = {deal.negotiation_id for deal in self._board.own_deals(self._settings.unit_id)}
         self._reservations = {
