@@ -186,7 +186,7 @@ class GridMaster:
         for deal in ordered:
             others = (d for d in deals if d is not deal)
             step = lifecycle.next_step(deal, others, must_end=deal.deal_id in must_end)
-            if line_is_taken and step not in ENDINGS:
+            if (line_is_taken and step not in ENDINGS) or (step is Step.EXCHANGE and not self._is_due(deal)):
                 continue
             try:
                 if await self._do(deal, step, must_end.get(deal.deal_id)):
@@ -359,9 +359,8 @@ class GridMaster:
         self._predict(deal)
 
     async def _exchange(self, deal: Deal) -> bool:
-        """Look at a started deal when its end is predicted: stop it if its amount has been exchanged."""
+        """Look at a started deal whose end is due: stop it if its amount has been exchanged."""
         access = self._access
-        due_s = self._due_s.get(deal.deal_id)
         by_itself = self._ended_by_itself(deal)
         if by_itself is not None:
             await access.read(*deal.unit_ids)
@@ -376,8 +375,6 @@ class GridMaster:
             self._due_s.pop(deal.deal_id, None)
             return True
         begun_s = access.clock.monotonic()
-        if due_s is None or due_s > begun_s:
-            return False
         await access.read(deal.unit_on(Side(access.policy.reference_side)))
         deal = await access.count(deal)
         if deal.cumulate_amount_wh < deal.amount_wh:
@@ -388,6 +385,10 @@ class GridMaster:
         await endings.stop(access, deal, None)
         self._due_s.pop(deal.deal_id, None)
         return True
+
+    def _is_due(self, deal: Deal) -> bool:
+        """Whether a started deal is to be looked at: its end is predicted for now, or one of its units carries it no longer."""
+        return self._due_s.get(deal.deal_id, math.inf) <= self._access.clock.monotonic() or self._ended_by_itself(deal) is not None
 
     def _ended_by_itself(self, deal: Deal) -> str | None:
         """Which unit carries a started deal no longer, and why; None if both do."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from .errors import MessageError
@@ -70,8 +71,13 @@ METER_KEYS = {
 }
 
 
+_METERED = attrgetter(*METER_KEYS.values())
+
+
 def _number(data: dict[str, Any], key: str, where: str, old: float | None = None) -> float | None:
     value = data.get(key)
+    if type(value) is float and value == value:
+        return value
     if value is None:
         return old
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
@@ -129,7 +135,7 @@ class Converter:
             _text(status, "status", self.mode_code),
             _text(status, "operationMode", self.operation_mode),
             _text(status, "alarmState", self.alarm_state),
-            Meter(*[_number(meter, key, "dcdc.meter", getattr(self.meter, name)) for key, name in METER_KEYS.items()]),
+            Meter(*[_number(meter, key, "dcdc.meter", old) for key, old in zip(METER_KEYS, _METERED(self.meter), strict=True)]),
             _number(vdis, "dvg", "dcdc.vdis", self.target_voltage_v),
             _number(vdis, "drg", "dcdc.vdis", self.droop_ratio),
             _number(param, "dig", "dcdc.param", self.current_limit_a),
