@@ -10,9 +10,7 @@ import random
 from typing import Any
 
 from .gridmaster.role import Role
-from .model.contact import Contact
-from .model.converter import AlarmState, Converter, ConverterMode, Reading
-from .model.deal import Deal
+from .model.converter import AlarmState, Converter, ConverterMode
 from .model.errors import (
     ApisError,
     Category,
@@ -22,9 +20,8 @@ from .model.errors import (
     Extent,
     LedgerError,
     Level,
-    MessageError,
 )
-from .model.modes import LOCAL_MODES, Command, CommandKind, OperationMode
+from .model.modes import LOCAL_MODES, Command, OperationMode
 from .model.policy import Policy
 from .model.scenario import Scenario
 from .ports import Capabilities, Clock, Cluster, Driver, Entry, Guard, Json, Ledger
@@ -32,16 +29,16 @@ from .rules import slots
 from .rules.modes import effective_mode
 from .rules.outages import Cause
 from .rules.reactions import Reaction
-from .unit import deal_log
-from .unit.board import CHARTER, DEAL, LEASE, MODE, UNIT, Board
+from .unit.answers import Answers
+from .unit.board import CHARTER, DEAL, MODE, UNIT, Board
 from .unit.charter import Charter
-from .unit.controller import Controller, energy_json
+from .unit.controller import Controller
 from .unit.errors import ErrorDesk
 from .unit.health import Health
 from .unit.mediator import Mediator, wait_until
 from .unit.sentry import Sentry
 from .unit.settings import Settings
-from .unit.subjects import COMMAND, CONTACT, EPOCH, ERROR, LEAVING, READ, RECORD, SNAPSHOT
+from .unit.subjects import ERROR, LEAVING
 from .unit.user import User
 
 _LOGGER = logging.getLogger(__name__)
@@ -51,14 +48,6 @@ SLOWEST = 4
 HAND_DEADLINE_S = 30.0
 # From the word that a reference leaves to its leaving: a message, and the current modes' way to wait.
 LEAVING_S = 1.0
-# No community changes its Grid Master so often while a unit is away.
-EPOCH_STEP_MAX = 100_000
-_ACTIVE = {
-    CommandKind.VOLTAGE_REFERENCE: ConverterMode.VOLTAGE_REFERENCE,
-    CommandKind.WILL_TAKE_OVER: ConverterMode.VOLTAGE_REFERENCE,
-    CommandKind.CHARGE: ConverterMode.CHARGE,
-    CommandKind.DISCHARGE: ConverterMode.DISCHARGE,
-}
 
 
 class Node:
@@ -89,7 +78,6 @@ class Node:
         self.ledger = ledger
         self.clock = clock
         self._driver = driver
-        self._deal_log_format = deal_log_format
         self._state_file = state_file
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = ""
@@ -123,17 +111,20 @@ class Node:
         self.role = Role(settings, cluster, self.board, clock, lambda: self.controller.highest_epoch, self.errors.report, guard)
         self.charter.before_leaving = self.role.step_down
         cluster.trust(lambda: (*settings.policy.member_unit_ids, settings.unit_id))
-        for subject, handler in (
-            (SNAPSHOT, self._on_snapshot),
-            (READ, self._on_read),
-            (COMMAND, self._on_command),
-            (CONTACT, self._on_contact),
-            (EPOCH, self._on_epoch),
-            (LEAVING, self._on_leaving),
-            (RECORD, self._on_record),
-            (ERROR, self._on_error),
-        ):
-            cluster.handle(subject, handler)
+        self.answers = Answers(
+            settings,
+            cluster,
+            self.board,
+            ledger,
+            clock,
+            self.controller,
+            self.sentry,
+            self.mediator,
+            self.errors.report,
+            stops_itself=lambda: driver.capabilities.dead_man == "device",
+            deal_log_format=deal_log_format,
+        )
+        cluster.handle(ERROR, self._on_error)
 
     @property
     def unit_id(self) -> str:
@@ -422,15 +413,6 @@ class Node:
         with contextlib.suppress(ApisError):
             await self.cluster.publish(LEAVING, {"unitId": self.unit_id})
 
-    async def _on_leaving(self, sender: str, _message: Json) -> None:
-        """A reference leaves: no epoch is needed for the safe direction, but it has to be a member."""
-        mode = self.controller.converter.mode
-        if sender in self.settings.policy.member_unit_ids and mode is not None and mode.is_current_mode:
-            running = [deal.deal_id for deal in self.board.own_deals(self.unit_id) if deal.is_running]
-            reason = f"the voltage reference {sender} leaves"
-            self.controller.released.update(dict.fromkeys(running, reason))
-            await self.controller.stop_local(reason)
-
     async def _stop_own_deals(self, reason: str, within_s: float | None = None) -> None:
         """Ask for each own deal to be stopped, one that appears meanwhile too, until there is none or the time is over."""
         with contextlib.suppress(TimeoutError):
@@ -444,78 +426,6 @@ class Node:
                         continue
                     known = {deal.deal_id for deal in own}
                     await wait_until(self.board, lambda known=known: {d.deal_id for d in self.board.own_deals(self.unit_id)} != known)  # type: ignore[misc]
-
-    def _answer(self, reading: Reading | None) -> Json:
-        # In a quiet run messages are calls: what is told is handed over as it is.
-        account, direct = self.controller.account, self.clock.is_quiet
-        answer: Json = {"energy": account.deals if direct else energy_json(account), "released": dict(self.controller.released)}
-        if reading is not None:
-            answer |= {"reading": reading if direct else reading.to_json(None), "ageS": self.controller.reading_age_s()}
-        return answer
-
-    async def _on_snapshot(self, _sender: str, _message: Json) -> Json:
-        await self.controller.bring_up_to_date()
-        return self._answer(self.controller.reading)
-
-    async def _on_read(self, _sender: str, message: Json) -> Json:
-        refresh = self.controller.refresh_status if message.get("status") else self.controller.refresh
-        return self._answer(await refresh())
-
-    async def _on_command(self, _sender: str, message: Json) -> Json:
-        command = Command.from_json(message)
-        contact, arrived_s = Contact.from_json(message.get("contact")), self.clock.wall()
-        try:
-            await self._hear(contact, arrived_s)
-        except LedgerError:
-            if command.kind not in (CommandKind.WAIT, CommandKind.SCRAM):
-                raise
-        mode = _ACTIVE.get(command.kind)
-        if mode is not None and (overdue_s := self.sentry.overdue_s(mode)) >= 0:
-            raise CommandRefusedError(
-                f"{self.unit_id}: {command.kind}: no voltage reference has confirmed the Grid Master in time, {overdue_s:.0f} s late"
-            )
-        await self.controller.execute(command)
-        return self._answer(self.controller.reading)
-
-    async def _on_contact(self, _sender: str, message: Json) -> Json:
-        contact = Contact.from_json(message)
-        if contact.epoch >= self.controller.highest_epoch:
-            await self._hear(contact, self.clock.wall())
-        # A higher epoch than the one in the contact is no acknowledgement: the sender has been left behind.
-        # A unit whose device is out of its reach answers, but not for its converter, which counts on its dead-man.
-        stops_itself = self._driver.capabilities.dead_man == "device"
-        return {"epoch": self.controller.highest_epoch, "unspokenS": self.sentry.unspoken_s, "stopsItself": stops_itself}
-
-    async def _on_epoch(self, _sender: str, message: Json) -> Json:
-        """Whoever wants the role asks for the highest epoch, or for a new one to be acknowledged: its own is fenced off then."""
-        if "epoch" in message:
-            await self.controller.admit(self._plausible(message["epoch"]))
-        return {"epoch": self.controller.highest_epoch}
-
-    async def _hear(self, contact: Contact, arrived_s: float) -> None:
-        """The Grid Master's word counts only with the newest epoch; it is durable here before it is acknowledged.
-
-        `arrived_s`: the moment [wall s] from which the ages in it count, however long writing it down takes.
-
-        Raises:
-            CommandRefusedError: for an old epoch.
-
-        """
-        await self.controller.admit(self._plausible(contact.epoch))
-        self.sentry.heard(contact, arrived_s)
-
-    def _plausible(self, epoch: object) -> int:
-        """An epoch as it came, if it can be one: each holder of the role adds one to the highest there is.
-
-        Raises:
-            MessageError: for anything that would fence off every Grid Master for good.
-
-        """
-        lease = (self.board.value(LEASE) or {}).get("epoch", 0)
-        highest = max(self.controller.highest_epoch, int(lease)) + EPOCH_STEP_MAX
-        if not isinstance(epoch, int) or epoch > highest:
-            raise MessageError(f"epoch: found {epoch!r:.40}, expected at most {highest}")
-        return epoch
 
     async def inject_fault(self, fault: Json, duration_s: float | None) -> None:
         """Let something go wrong with an emulated unit, for so long. Raises CommandRefusedError for a real one."""
@@ -562,31 +472,6 @@ class Node:
         if duration_s is not None:
             self._later("hand", duration_s, back_to_wait)
         return done
-
-    async def _on_record(self, _sender: str, message: Json) -> Json:
-        record = message.get("deal")
-        deal = (self.board.said_by(record) if isinstance(record, dict) else None) or Deal.from_json(record)
-        self.mediator.release(deal.negotiation_id)
-        told = deal.side_energy(self.unit_id)
-        deal = await self.ledger.record_deal(self._with_own_counters(deal), self.controller.account_json())
-        if self._deal_log_format is not None and deal_log.worth_logging(deal):
-            self._log_deal(deal, self._deal_log_format)
-        if deal.is_ended and deal.side_energy(self.unit_id) == told:
-            self.controller.settle(frozenset({deal.deal_id}))
-        # What the record did not know yet, from a time when the unit was not reached.
-        return {"durable": True, "counters": deal.side_energy(self.unit_id).to_json()}
-
-    def _with_own_counters(self, deal: Deal) -> Deal:
-        own = self.controller.account.deals.get(deal.deal_id)
-        if own is None:
-            return deal
-        return deal.changed(energy={**deal.energy, self.unit_id: deal.side_energy(self.unit_id).merged(own)})
-
-    def _log_deal(self, deal: Deal, pattern: str) -> None:
-        try:
-            deal_log.write(deal, pattern, self.settings.zone)
-        except OSError as error:
-            self.errors.report(ErrorReport(self.unit_id, Category.FRAMEWORK, Extent.LOCAL, Level.WARN, f"deal log: {error}"))
 
     async def _on_error(self, _sender: str, message: Json) -> Any:
         report = ErrorReport.from_json(message)

@@ -14,8 +14,9 @@ import orjson
 from ..model.converter import ConverterMode
 from ..model.errors import ApisError
 from ..model.times import ORIGINAL_FORM
-from .engine import ALL_PERMITTED, HEAVY, MODES, Engine
+from .engine import ALL_PERMITTED, MODES, Engine
 from .houses import House
+from .protection import HEAVY
 
 TEMPERATURE_C = 26.59
 LINE_VOLTAGE_MAX_V = 425.0

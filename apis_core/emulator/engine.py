@@ -7,7 +7,6 @@ at the very moment it arrives.
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
-from enum import IntFlag
 import math
 from typing import Any
 
@@ -18,7 +17,9 @@ from ..model.converter import ConverterMode
 from . import line
 from .houses import LOSS_NAMES, House, Triggers
 from .line import Array, Mask, Ramp
+from .losses import LossTable, ac_loss, dc_loss, mains
 from .profiles import WEEK_H, Profiles, Sampler
+from .protection import HEAVY, Alarm, passed, thresholds
 
 STEP_S = 10.0
 # Batteries reach round figures exactly, but for the last bit: what is so near to an end has come to it, however it was summed up.
@@ -39,34 +40,6 @@ _MODE_SIGN = np.array([0.0, 1.0, -1.0, 0.0])
 ALL_PERMITTED = 3
 # In the order of the modes above: where a converter's loss stands among the houses' losses.
 _MODE_LOSS = np.array([LOSS_NAMES.index(name) for name in ("wait_w", "charge_w", "discharge_w", "discharge_w")])
-
-
-class Alarm(IntFlag):
-    """Why a converter does less than it was told, or nothing. From HEAVY on it has gone to wait until it is told to wait."""
-
-    NONE = 0
-    CURRENT_LIMIT = 1
-    BATTERY_EMPTY = 2
-    BATTERY_FULL = 4
-    PERMISSION = 8
-    LINE_OVER_VOLTAGE = 16
-    LINE_UNDER_VOLTAGE = 32
-    BATTERY_CURRENT = 64
-    BATTERY_OVER_VOLTAGE = 128
-    BATTERY_UNDER_VOLTAGE = 256
-    INJECTED = 512
-
-
-HEAVY = int(
-    Alarm.LINE_OVER_VOLTAGE
-    | Alarm.LINE_UNDER_VOLTAGE
-    | Alarm.BATTERY_CURRENT
-    | Alarm.BATTERY_OVER_VOLTAGE
-    | Alarm.BATTERY_UNDER_VOLTAGE
-    | Alarm.INJECTED
-)
-
-type Losses = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +143,7 @@ class Engine:
             "_load_scale": np.array([house.load_scale for house in houses], dtype=np.float64),
             "_solar_scale": np.array([house.solar_kw if profiles.solar_per_kw else 1.0 for house in houses], dtype=np.float64),
             "_losses": np.array([astuple(house.losses) for house in houses], dtype=np.float64).reshape(count, len(LOSS_NAMES)),
-            "_thresholds": np.array([_thresholds(house) for house in houses], dtype=np.float64).reshape(count, 5),
+            "_thresholds": np.array([thresholds(house) for house in houses], dtype=np.float64).reshape(count, 5),
         }
 
     def _listed(self, houses: tuple[House, ...]) -> None:
@@ -422,16 +395,8 @@ class Engine:
         """Converters whose thresholds are active go to wait by themselves where one is passed."""
         if not self._any_active or not (active := self._active & (self.mode != WAIT)).any():
             return
-        over_v, under_v, battery_a, battery_over_v, battery_under_v = self._thresholds.T
         battery_now_a = np.abs(self.battery_power_w / self.battery_voltage_v)
-        rising = self._ramp is not None
-        found = (
-            np.where(self.unit_voltage_v > over_v, int(Alarm.LINE_OVER_VOLTAGE), 0)
-            | np.where((self.unit_voltage_v < under_v) & (not rising), int(Alarm.LINE_UNDER_VOLTAGE), 0)
-            | np.where(battery_now_a > battery_a, int(Alarm.BATTERY_CURRENT), 0)
-            | np.where(self.battery_voltage_v > battery_over_v, int(Alarm.BATTERY_OVER_VOLTAGE), 0)
-            | np.where(self.battery_voltage_v < battery_under_v, int(Alarm.BATTERY_UNDER_VOLTAGE), 0)
-        )
+        found = passed(self._thresholds, self.unit_voltage_v, battery_now_a, self.battery_voltage_v, rising=self._ramp is not None)
         tripped = np.flatnonzero(active & (found > 0))
         if tripped.size:
             self.trip(int(tripped[0]), Alarm(int(found[tripped[0]])))
@@ -511,7 +476,7 @@ class Engine:
     _triggers_wh: tuple[Array, ...]
     _load_share: Array
     _capacity_min_wh: float
-    _loss: Losses
+    _loss: LossTable
     _converter_loss_w: Array
 
 
@@ -522,31 +487,3 @@ def _least(values: Array) -> float:
 
 def _most(values: Array) -> float:
     return float(np.maximum.reduce(values, initial=-np.inf))
-
-
-def ac_loss(loss: Losses, time: float, in_bypass: Array | Mask, load_in_bypass: Array, ac_charging: Array | Mask) -> Array:
-    """What is lost on the mains side, shape (N,): [W] from states and powers with a time of 1, [Wh] from hours and energies."""
-    ratio = loss["ups_bypass_ratio"] + loss["transformer_ratio"]
-    lost: Array = loss["transformer_w"] * time + loss["ups_bypass_w"] * in_bypass + ratio * load_in_bypass
-    lost += loss["ac_charge_loss_w"] * ac_charging
-    return lost
-
-
-def dc_loss(loss: Losses, time: float, in_bypass: Array | Mask, load: Array, load_in_bypass: Array, converter_loss: Array) -> Array:
-    """The same of the battery side."""
-    lost: Array = loss["system_w"] * time + converter_loss + loss["ups_battery_w"] * np.subtract(time, in_bypass)
-    lost += loss["ups_battery_ratio"] * (load - load_in_bypass)
-    return lost
-
-
-def mains(loss: Losses, lost: Array, load_in_bypass: Array, ac_charging: Array | Mask) -> Array:
-    """The same of what comes from the mains."""
-    taken: Array = load_in_bypass + lost + loss["ac_charge_w"] * ac_charging
-    return taken
-
-
-def _thresholds(house: House) -> tuple[float, ...]:
-    p = house.protection
-    if not p.active:
-        return (np.inf, 0.0, np.inf, np.inf, 0.0)
-    return (p.line_over_voltage_v, p.line_under_voltage_v, p.battery_current_a, p.battery_over_voltage_v, p.battery_under_voltage_v)

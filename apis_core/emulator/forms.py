@@ -10,8 +10,9 @@ import numpy as np
 
 from ..model.converter import ConverterMode
 from ..model.errors import MessageError
-from .engine import HEAVY, MODES, Alarm, Engine
+from .engine import MODES, Engine
 from .houses import House, Losses, Protection
+from .protection import HEAVY, Alarm
 
 UNIT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 type Check = Callable[[Any], str | None]

@@ -9,9 +9,10 @@ import math
 
 import numpy as np
 
-from .engine import EDGE_WH, STEP_S, Engine, Site, ac_loss, dc_loss, mains
+from .engine import EDGE_WH, STEP_S, Engine, Site
 from .houses import House
 from .line import Array, Mask
+from .losses import ac_loss, dc_loss, mains
 from .profiles import Profiles
 
 _STEP_H = STEP_S / 3600

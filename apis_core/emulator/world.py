@@ -12,9 +12,10 @@ import orjson
 from ..model.errors import DriverError
 from ..ports import DeviceRequest
 from .api import BadRequestError, DeviceApi
-from .engine import Alarm, Engine
+from .engine import Engine
 from .faults import UnitFault
 from .history import History
+from .protection import Alarm
 
 TICK_S = 0.1
 SILENCE_S = 60.0

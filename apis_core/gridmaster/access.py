@@ -70,8 +70,6 @@ class Access:
         self.energy: dict[str, Mapping[str, SideEnergy]] = {}
         self.released: dict[str, dict[str, str]] = {}
         self.changed_s = -math.inf
-        # What the last leak check rested on: its oldest reading, and the last change of a current then [monotonic s].
-        self.judged_s: tuple[float, float] | None = None
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
         self._version = 0
@@ -297,7 +295,7 @@ class Access:
             return frozenset(fallen)
         return frozenset()
 
-    def is_stranger_still_there(self) -> bool:
+    def note_stranger(self) -> bool:
         """Told of each look that finds a voltage nobody known holds: whether the first of them was a period ago, or longer."""
         now_s, period_s = self.clock.monotonic(), self.policy.data_collection_period_s
         first_s, last_s = self._stranger_s or (now_s, now_s)

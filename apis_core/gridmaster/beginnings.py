@@ -61,7 +61,7 @@ async def activate(access: Access, deal: Deal) -> NotNow | Never | Deal:
         on = sorted(unit for unit in access.policy.member_unit_ids if access.may_be_on(unit))
         if doubtful or on:
             return NotNow(f"the line is held by {' or '.join(on or doubtful)}, whose converter is not known to be off", is_held=True)
-        if not access.is_stranger_still_there():
+        if not access.note_stranger():
             # Who has just gone to wait may have held it when the voltage was read, and a line takes a moment to fall.
             return NotNow(f"{plan.reason}; it is looked at again", is_held=True)
         raise DangerError(plan.reason)

@@ -15,9 +15,7 @@ from ..model.converter import ConverterMode
 from ..model.deal import Deal, Side
 from ..model.errors import ApisError, Category, ErrorReport, Extent, Level
 from ..model.modes import CommandKind, OperationMode
-from ..model.safety_times import LONGEST_TRANSITION_S
-from ..rules import energy, global_safety, lifecycle, optimisation, overload
-from ..rules.findings import judged
+from ..rules import energy, lifecycle, optimisation, overload
 from ..rules.lifecycle import Step
 from ..rules.modes import deals_must_end
 from ..rules.reactions import Reaction, reactions
@@ -27,11 +25,10 @@ from ..unit.board import ALERT, LEASE, MODE
 from ..waiting import wait_for
 from . import beginnings, endings, hand_over, mending
 from .access import Access, DealGoneError
+from .leak_check import LeakCheck
 from .timing import Timing
 
 _LOGGER = logging.getLogger(__name__)
-# So many complete sets of readings in a row without a finding prove a line tight.
-CLEAN_SETS = 2
 # Steps by which a deal leaves the line: they go on while another deal cannot finish its transition.
 ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 
@@ -45,8 +42,6 @@ class GridMaster:
         self._access = access
         self._report = report
         self._wake = access.board.listen(lambda key: key != LEASE)
-        self._strikes: frozenset[str] = frozenset()
-        self._checked_s = float("-inf")
         self._failed: dict[str, str] = {}
         self._told: dict[str, str] = {}
         self._looking: asyncio.Task[bool] | None = None
@@ -56,11 +51,10 @@ class GridMaster:
         self._held_s: dict[str, float] = {}
         self._moves: dict[str, int] = {}
         self._timing = Timing()
+        self.leak_check = LeakCheck(unit_id, access, lambda message: self._warn_once("leak check", message))
         self._predicted_s: dict[str, float] = {}
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
-        self._clean_sets = 0
-        self._clean_s = access.clock.wall()
         # Held during a look at the deals; whoever moves the role takes it first, so that no sequence is cut in two.
         self.turn = asyncio.Lock()
 
@@ -126,8 +120,10 @@ class GridMaster:
                 self._predict(await access.count_in_passing(deal))
             except DealGoneError:
                 continue
+        reports = self.leak_check.look()
         self._wake.set()
-        await self._check_line()
+        for item in reports:
+            await self.react(item)
         await self._lift_alert()
 
     async def _conduct(self) -> None:
@@ -307,7 +303,7 @@ class GridMaster:
         if access.clock.monotonic() < spaced_s:
             self._due_s[deal.deal_id] = spaced_s
             return False
-        if self._leak_check_is_due() or access.board.value(hand_over.KEY) is not None:
+        if self.leak_check.is_due() or access.board.value(hand_over.KEY) is not None:
             self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
             return False
         begun_s = access.clock.monotonic()
@@ -471,50 +467,6 @@ class GridMaster:
     def _warn(self, message: str) -> None:
         _LOGGER.warning(message)
         self._report(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.WARN, message))
-
-    async def _check_line(self) -> None:
-        """The leak check, on complete sets taken after the last change, a period apart, and never across a transition."""
-        access = self._access
-        deals = tuple(deal for deal in access.board.deals() if not deal.is_ended)
-        in_transition = any(deal.is_in_transition for deal in deals) or access.board.value(hand_over.KEY) is not None
-        if in_transition or not any(deal.is_running for deal in deals):
-            self._strikes, self._clean_sets = frozenset(), 0
-            if not any(deal.is_running for deal in deals):
-                self._clean_s = access.clock.wall()
-            return
-        # A converter that was last seen on may still push into the line: without its word there is no check.
-        possibly_on = {unit for unit in access.policy.member_unit_ids if access.may_be_on(unit)}
-        concerned = possibly_on | {unit for deal in deals if deal.is_active for unit in deal.unit_ids}
-        # Who has just left may have changed its current since it was last read.
-        converters = access.fresh_converters(concerned) if concerned <= access.members() else None
-        period_s = access.clock.period(access.policy.data_acquisition_period_s)
-        now_s = access.clock.monotonic()
-        if converters is None:
-            silent = sorted(unit for unit in possibly_on if access.is_stale(unit) or unit not in access.members())
-            if silent:
-                # Nothing can be proved until it answers: who waits for the proof would wait for ever.
-                self._clean_s = access.clock.wall()
-                self._warn_once("leak check", f"no leak check: {', '.join(silent)} may be on and has not been read")
-            return
-        if now_s - self._checked_s < period_s:
-            return
-        self._checked_s = now_s
-        access.judged_s = min(access.readings[unit].monotonic_s for unit in converters), access.changed_s
-        findings = global_safety.check(deals, converters, access.policy)
-        reports, self._strikes = judged(findings, self._strikes, self._unit_id, Extent.GLOBAL)
-        self._clean_sets = 0 if findings else self._clean_sets + 1
-        if self._clean_sets >= CLEAN_SETS:
-            self._clean_s = access.clock.wall()
-            self._wake.set()
-        for item in reports:
-            await self.react(item)
-
-    def _leak_check_is_due(self) -> bool:
-        """Whether transitions have kept the line from being proved tight for so long that the next one has to wait."""
-        access = self._access
-        ahead_s = CLEAN_SETS * access.clock.to_wall(access.clock.period(access.policy.data_collection_period_s))
-        limit_s = access.policy.times.leak_check_gap_s - ahead_s - LONGEST_TRANSITION_S
-        return any(d.is_running for d in access.board.deals()) and access.clock.wall() - self._clean_s >= max(ahead_s, limit_s)
 
     async def react(self, report: ErrorReport) -> None:
         """What follows a global error (rules/reactions); an emergency takes the line from whatever is being done."""

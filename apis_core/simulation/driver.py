@@ -2,7 +2,8 @@
 
 from ..drivers.emulator import EmulatorDriver
 from ..emulator.api import TEMPERATURE_C
-from ..emulator.engine import HEAVY, MODES
+from ..emulator.engine import MODES
+from ..emulator.protection import HEAVY
 from ..emulator.world import World
 from ..model.converter import PERMISSIONS, AlarmState, Battery, Converter, Meter
 from ..ports import DeviceData

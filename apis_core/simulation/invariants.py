@@ -93,7 +93,7 @@ class Line:
 
     def _look_at_leak_checks(self) -> None:
         for unit, node in self.stage.community.nodes.items():
-            judged_s = node.role.access.judged_s if node.role.access is not None else None
+            judged_s = node.role.master.leak_check.judged_s if node.role.master is not None else None
             if judged_s is not None and judged_s[0] <= judged_s[1]:
                 self.say("leak check", f"{unit} judged the line at {judged_s[1]:.1f} s by a reading of {judged_s[0]:.1f} s")
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 
-from apis_core.emulator.engine import Alarm, Engine, Site
+from apis_core.emulator.engine import Engine, Site
 from apis_core.emulator.forms import alarms_of
 from apis_core.emulator.houses import House, Protection
 from apis_core.emulator.profiles import bundled
+from apis_core.emulator.protection import Alarm
 from apis_core.model.converter import ConverterMode
 from tests.builders import quiet_profiles
 from tests.emulator.test_engine import START, C, D, R, W

@@ -6,7 +6,8 @@ from hypothesis import given, strategies as st
 
 from apis_core.drivers.emulator import EmulatorDriver
 from apis_core.emulator.building import build
-from apis_core.emulator.engine import MODES, Alarm
+from apis_core.emulator.engine import MODES
+from apis_core.emulator.protection import Alarm
 from apis_core.emulator.settings import Settings
 from apis_core.emulator.world import World
 from apis_core.model.converter import Battery, Converter, ConverterMode

@@ -252,7 +252,7 @@ def test_deal_logs_have_the_originals_place_and_form(tmp_path: Any) -> None:
 def test_a_deal_log_that_cannot_be_written_is_a_warning_and_nothing_else() -> None:
     async def story(c: VirtualCommunity) -> None:
         node = c.community.nodes["E001"]
-        node._deal_log_format = "'/proc/nowhere'"
+        node.answers.deal_log_format = "'/proc/nowhere'"
         await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
         await c.settle(5)
         await c.community.create_deal("E001", "E002", 5, who="test")
