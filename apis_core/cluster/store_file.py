@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 import sqlite3
 
+from .. import sqlite_file
+
 _LOGGER = logging.getLogger(__name__)
 RETRY_S = 5.0
-# So much is kept beside the file before it is brought in: SQLite's own default.
-WAL_PAGES = 1000
 
 
 class StoreFile:
@@ -25,8 +25,7 @@ class StoreFile:
         self._executor = ThreadPoolExecutor(1, "store")
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         for statement in (
-            "PRAGMA journal_mode=WAL",
-            "PRAGMA synchronous=FULL",
+            *sqlite_file.OPENING,
             "CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value BLOB, revision INTEGER NOT NULL)",
         ):
             self._connection.execute(statement)
@@ -43,8 +42,8 @@ class StoreFile:
     async def checkpoint(self, hold: bool) -> None:
         """Bring all that was kept into the one file; `hold`: that stays as it is then, for whoever copies it."""
         work, loop = self._connection.execute, asyncio.get_running_loop()
-        await loop.run_in_executor(self._executor, work, "PRAGMA wal_checkpoint(TRUNCATE)")
-        await loop.run_in_executor(self._executor, work, f"PRAGMA wal_autocheckpoint={0 if hold else WAL_PAGES}")
+        for statement in sqlite_file.bringing_in(hold=hold):
+            await loop.run_in_executor(self._executor, work, statement)
 
     async def keep(self, key: str, value: bytes | None, revision: int) -> None:
         """Return when the change is on disk, or when the disk does not take it: then `trouble` says why, and it is tried again."""

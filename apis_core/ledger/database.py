@@ -10,6 +10,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from .. import sqlite_file
 from ..model.converter import Reading
 from ..model.deal import TIME_FIELDS, Deal, SideEnergy
 from ..model.errors import ErrorReport, LedgerError
@@ -18,8 +19,6 @@ from ..rules.lifecycle import state as state_of
 from . import schema
 
 READINGS_BATCH = 60
-# So much is kept beside the file before it is brought in: SQLite's own default.
-WAL_PAGES = 1000
 # A day of two units that are read each five seconds, while the disk takes nothing.
 READINGS_KEPT = 40_000
 
@@ -165,8 +164,8 @@ class LedgerDatabase:
         self.flush()
         if self._engine.dialect.name == "sqlite":
             with self._begin() as connection:
-                connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint={0 if hold else WAL_PAGES}")
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                for statement in sqlite_file.bringing_in(hold=hold):
+                    connection.exec_driver_sql(statement)
 
     def energy(self, unit_id: str) -> dict[str, SideEnergy]:
         """A unit's own counters of its deals that have not ended."""
@@ -284,8 +283,8 @@ class _Transaction:
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
-        connection.execute(f"PRAGMA {pragma}")
+    for statement in sqlite_file.OPENING:
+        connection.execute(statement)
 
 
 def _bring_up_to_date(engine: sa.Engine) -> None:
