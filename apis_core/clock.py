@@ -161,8 +161,13 @@ class ScaledClock(WallClock):
 
 
 def run_virtual[T](main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine on an event loop whose clock jumps to the next timer; sockets and threads are errors there."""
-    import async_solipsism
+    """Run a coroutine on an event loop whose clock jumps to the next timer; sockets and threads are errors there.
 
-    with asyncio.Runner(loop_factory=async_solipsism.EventLoop) as runner:
+    Raises:
+        StandstillError: if the same happens over and over, and no time goes by.
+
+    """
+    from .virtual_loop import VirtualLoop
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main())

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+import itertools
 import random
 
 import pytest
@@ -14,6 +15,7 @@ from apis_core.emulator.houses import House
 from apis_core.emulator.world import World
 from apis_core.ledger.database import LedgerDatabase
 from apis_core.ledger.unit_ledger import LedgerWriter, UnitLedger
+from apis_core.model.errors import StandstillError
 from apis_core.node import Node
 from apis_core.unit.settings import Settings
 from apis_core.waiting import wait_for
@@ -110,3 +112,13 @@ def test_a_node_says_that_it_cannot_keep_up_with_an_emulator_that_runs_too_fast(
     (message,) = run_virtual(lambda: main(600))
     assert "too fast" in message
     assert "every 120 s instead of 5 s" in message
+
+
+def test_a_run_in_which_no_time_goes_by_ends_and_says_when() -> None:
+    async def over_and_over() -> None:
+        await asyncio.sleep(3)
+        for _ in itertools.count():
+            await asyncio.sleep(0)
+
+    with pytest.raises(StandstillError, match=r"at 3\.000 s"):
+        run_virtual(over_and_over)

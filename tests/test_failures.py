@@ -245,3 +245,38 @@ def test_when_the_references_own_device_is_silent_the_current_modes_leave_before
         line.task.cancel()
 
     in_virtual_time(story, CHARGES, policy)
+
+
+@pytest.mark.parametrize("when", ["it begins", "the line rises", "it is complete"])
+def test_a_device_that_does_not_answer_for_a_moment_costs_no_deal(when: str) -> None:
+    async def story(c: VirtualCommunity) -> None:
+        async def silent() -> Any:
+            raise DriverError("no answer")
+
+        async def for_a_moment() -> None:
+            for unit in ("E001", "E003"):
+                c.faults[unit] = lambda request: silent() if "/get/" in request.path else None
+            await c.settle(2.5)
+            c.faults.clear()
+
+        await steer(c)
+        if when == "it begins":
+            moment = asyncio.create_task(for_a_moment())
+        deal = await create(c, "E001", "E003", 10)
+        if when == "the line rises":
+            while ConverterMode.VOLTAGE_REFERENCE not in c.modes():
+                await c.settle(0.1)
+            moment = asyncio.create_task(for_a_moment())
+        if when == "it is complete":
+            await c.started(1)
+            begun_wh = float(c.engine.battery_integral_wh[2])
+            while c.engine.battery_integral_wh[2] - begun_wh < 9.75:
+                await c.settle(0.2)
+            moment = asyncio.create_task(for_a_moment())
+        found = await ended(c)
+        await moment
+        assert found[deal.deal_id].is_completed
+        assert 10 <= found[deal.deal_id].cumulate_amount_wh < 11
+        assert all_in_wait(c)
+
+    in_virtual_time(story, CHARGES)

@@ -9,7 +9,7 @@ import math
 
 from ..model.converter import Converter, ConverterMode, Reading
 from ..model.deal import NO_ENERGY, Deal, Side, SideEnergy
-from ..model.errors import ApisError, CommandRefusedError, MessageError, NoAnswerError, StoreConflictError
+from ..model.errors import ApisError, CommandRefusedError, MessageError, NotReadError, StoreConflictError
 from ..model.modes import Command, CommandKind
 from ..model.policy import Policy
 from ..model.safety_times import MESSAGE_S, OLDEST_MESSAGE_S, WAIT_SEQUENCE_S
@@ -113,7 +113,7 @@ class Access:
         """Fresh full readings, each unit within its own deadline.
 
         Raises:
-            NoAnswerError: if a unit did not answer in time or could not read its device.
+            NotReadError: if a unit did not answer in time or could not read its device.
 
         """
         await self._ask(unit_ids, {"status": False})
@@ -127,7 +127,7 @@ class Access:
         """The same for mode and meters only.
 
         Raises:
-            NoAnswerError: if a unit did not answer in time or could not read its device.
+            NotReadError: if a unit did not answer in time or could not read its device.
 
         """
         await self._ask(unit_ids, {"status": True})
@@ -137,7 +137,7 @@ class Access:
         answers = await self.cluster.scatter(wanted, READ, question, self.command_deadline_s(), self._take)
         missing = [unit_id for unit_id in wanted if unit_id not in answers]
         if missing:
-            raise NoAnswerError(f"no fresh reading of {', '.join(missing)}")
+            raise NotReadError(f"no fresh reading of {', '.join(missing)}")
 
     async def command(self, unit_id: str, kind: CommandKind, reason: str, *, within_s: float | None = None, **params: object) -> Converter:
         """Command a converter, with this holding's epoch; the converter as it is then.

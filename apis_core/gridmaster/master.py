@@ -13,7 +13,7 @@ from typing import Any
 
 from ..model.converter import ConverterMode
 from ..model.deal import Deal, Side
-from ..model.errors import ApisError, Category, ErrorReport, Extent, Level
+from ..model.errors import ApisError, Category, ErrorReport, Extent, Level, NotReadError
 from ..model.modes import CommandKind, OperationMode
 from ..rules import energy, lifecycle, optimisation, overload
 from ..rules.lifecycle import Step
@@ -29,6 +29,8 @@ from .leak_check import LeakCheck
 from .timing import Timing
 
 _LOGGER = logging.getLogger(__name__)
+# Steps that begin with readings: while those do not come, nothing has been commanded that could have failed.
+READING = (Step.ACTIVATE, Step.CHECK_RAMP_UP, Step.EXCHANGE)
 # Steps by which a deal leaves the line: they go on while another deal cannot finish its transition.
 ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 
@@ -43,6 +45,8 @@ class GridMaster:
         self._report = report
         self._wake = access.board.listen(lambda key: key != LEASE)
         self._failed: dict[str, str] = {}
+        self._unread_s: dict[str, float] = {}
+        self._cleared_s = -math.inf
         self._told: dict[str, str] = {}
         self._looking: asyncio.Task[bool] | None = None
         self._emergency = False
@@ -184,31 +188,32 @@ class GridMaster:
             step = lifecycle.next_step(deal, others, must_end=deal.deal_id in must_end)
             if (line_is_taken and step not in ENDINGS) or (step is Step.EXCHANGE and not self._is_due(deal)):
                 continue
-            try:
-                if await self._do(deal, step, must_end.get(deal.deal_id)):
-                    return True
-            except endings.NotYetError as error:
-                self._hold_line(deal, str(error))
-            except endings.ReferenceLostError as error:
-                if await self._mend():
-                    return True
-                await self._follow(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.ERROR, str(error)))
+            if await self._attempt(deal, step, must_end.get(deal.deal_id)):
                 return True
-            except beginnings.DangerError as error:
-                danger = ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.ERROR, str(error))
-                await self._follow(danger)
-                return True
-            except DealGoneError:
-                return True
-            except ApisError as error:
-                if self._failed_step(deal, step, str(error)):
-                    return True
             # A deal in transition holds the line until its next look; others may end meanwhile, none may begin.
             line_is_taken |= deal.is_in_transition
         if not line_is_taken:
             await self._optimise_voltage(deals)
             return await self._cleared(mending.clear_strays)
         return False
+
+    async def _attempt(self, deal: Deal, step: Step, reason: str | None) -> bool:
+        """One step, and what follows if it cannot be done; whether something changed, so that another look is due at once."""
+        try:
+            changed = await self._do(deal, step, reason)
+        except endings.NotYetError as error:
+            self._hold_line(deal, str(error))
+            return False
+        except (endings.ReferenceLostError, beginnings.DangerError) as error:
+            if not isinstance(error, endings.ReferenceLostError) or not await self._mend():
+                await self._follow(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.ERROR, str(error)))
+            return True
+        except DealGoneError:
+            return True
+        except ApisError as error:
+            return not self._is_asked_again(deal, step, error) and self._failed_step(deal, step, str(error))
+        self._unread_s.pop(deal.deal_id, None)
+        return changed
 
     async def _mend(self) -> bool:
         """Reset the line if its reference is lost; whether it was."""
@@ -223,13 +228,19 @@ class GridMaster:
 
     async def _cleared(self, clear: Callable[[Access, Callable[[str], None]], Awaitable[bool]]) -> bool:
         """Whether something that is on without a deal was switched off; what a person does by hand is nobody's business."""
-        if self._access.board.mode is OperationMode.MANUAL:
+        access = self._access
+        again_s = self._cleared_s + access.policy.main_loop_period_s / 5
+        # A converter that does not follow, or whose readings lie, is ordered off over and over, but not without a pause.
+        if access.board.mode is OperationMode.MANUAL or access.clock.monotonic() < again_s:
             return False
         try:
-            return await clear(self._access, self._warn)
+            cleared = await clear(access, self._warn)
         except ApisError as error:
             self._warn_once("strays", f"converters on without a deal: {error}")
             return False
+        if cleared:
+            self._cleared_s = access.clock.monotonic()
+        return cleared
 
     def _hold_line(self, deal: Deal, reason: str) -> None:
         """The reference stays on because something may still be: people are told, once."""
@@ -440,6 +451,7 @@ class GridMaster:
         """Everything that is remembered by deal."""
         return (
             self._failed,
+            self._unread_s,
             self._told,
             self._ramps,
             self._due_s,
@@ -450,6 +462,18 @@ class GridMaster:
             self._predicted_s,
             self._access.contacts.complete_s,
         )
+
+    def _is_asked_again(self, deal: Deal, step: Step, error: ApisError) -> bool:
+        """Whether a reading that did not come is asked for again before the step counts as failed."""
+        access = self._access
+        if not isinstance(error, NotReadError) or step not in READING:
+            return False
+        now_s = access.clock.wall()
+        if now_s - self._unread_s.setdefault(deal.deal_id, now_s) >= access.policy.times.current_mode_dead_man_s:
+            return False
+        _LOGGER.info("deal %s: %s waits: %s", deal.deal_id, step, error)
+        self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
+        return True
 
     def _failed_step(self, deal: Deal, step: Step, reason: str) -> bool:
         """Remember why a deal cannot go on, so that it is ended in order at the next look; whether that is due at once."""

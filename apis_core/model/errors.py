@@ -47,8 +47,16 @@ class ClusterError(ApisError):
     """The cluster could not carry out what was asked."""
 
 
+class StandstillError(ApisError):
+    """The same happens over and over at one moment of virtual time."""
+
+
 class NoAnswerError(ClusterError):
     """A unit is not there or did not answer before the deadline."""
+
+
+class NotReadError(NoAnswerError):
+    """A unit gave no fresh reading: who waited for it has commanded nothing yet."""
 
 
 class StoreConflictError(ClusterError):

@@ -18,7 +18,7 @@ from ..gridmaster.hand_over import KEY
 from ..ledger.unit_ledger import UnitLedger
 from ..model.converter import ConverterMode
 from ..model.deal import Deal
-from ..model.errors import ApisError, Category, LedgerError
+from ..model.errors import ApisError, Category, LedgerError, StandstillError
 from ..model.modes import OperationMode
 from ..model.safety_times import SafetyTimes
 from ..ports import Clock, DeviceRequest, GuardRole, Ledger
@@ -430,7 +430,10 @@ def run(seed: int, units: int, hours: float, plan: Plan | None = None) -> Outcom
         chaos.database.close()
         return chaos.outcome()
 
-    return run_virtual(main)
+    try:
+        return run_virtual(main)
+    except StandstillError as error:
+        return Outcome(seed, chosen, (str(error),), 0, "")
 
 
 def shrink(found: Outcome, units: int, hours: float, tries: int = 60) -> Outcome:
