@@ -251,7 +251,6 @@ class GridMaster:
         """Deals that end now, with the reason."""
         access = self._access
         reasons = dict(access.board.stop_reasons())
-        charges = {unit: reading.battery.state_of_charge_pct for unit, reading in access.readings.items()}
         reasons = {**self._too_much(), **reasons}
         mode, policy, now = access.board.mode, access.policy, access.clock.now()
         for deal in deals:
@@ -261,6 +260,7 @@ class GridMaster:
             if deals_must_end(mode):
                 reasons.setdefault(deal.deal_id, str(mode))
             elif deal.is_started and deal.cumulate_amount_wh < deal.amount_wh:
+                charges = {unit: access.readings[unit].battery.state_of_charge_pct for unit in deal.unit_ids if unit in access.readings}
                 reason = lifecycle.end_reason(deal, charges, policy, now)
                 if reason is not None:
                     reasons.setdefault(deal.deal_id, reason)

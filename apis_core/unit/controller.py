@@ -198,10 +198,12 @@ class Controller:
         limit_s = usable_s(self._clock.period(self._settings.policy.data_acquisition_period_s), self._clock.to_wall(1.0))
         return self.reading if self.reading_age_s() <= limit_s else None
 
-    async def bring_up_to_date(self) -> None:
-        """In a quiet run nobody reads periodically: whoever is asked looks first. Raises DriverError."""
-        if self._clock.is_quiet and self.reading_age_s() > 0:
-            await self.refresh()
+    async def bring_up_to_date(self) -> bool:
+        """In a quiet run nobody reads periodically: whoever is asked looks first; whether it had to. Raises DriverError."""
+        if not self._clock.is_quiet or self.reading_age_s() <= 0:
+            return False
+        await self.refresh()
+        return True
 
     async def refresh(self) -> Reading:
         """Read everything now, count energy, check safety.

@@ -47,13 +47,13 @@ class Mediator:
         rng: random.Random,
         standing: Callable[[], demand.Standing | Decline],
         willing: Callable[[OperationMode], str | None],
-        bring_up_to_date: Callable[[], Awaitable[None]],
+        bring_up_to_date: Callable[[], Awaitable[bool]],
         *,
         simulated: bool = False,
     ) -> None:
         """`standing`: the unit's position, or why it has none. `willing`: why the unit shares in no deal now, if so.
 
-        `bring_up_to_date`: read the device if nobody has done so lately.
+        `bring_up_to_date`: read the device if nobody has done so lately, and say whether that was so.
 
         `simulated`: no real current flows here, so that failures may be tried.
         """
@@ -270,9 +270,10 @@ class Mediator:
     async def _on_request(self, _sender: str, message: Json) -> Json:
         wanted = Offer.from_json(message.get("request"))
         answer: Offer | Decline | None = self._cannot(wanted)
-        if answer is None:
-            await self._bring_up_to_date()
-            answer = self._cannot(wanted) or self._consider(wanted)
+        if answer is None and await self._bring_up_to_date():
+            # That took time, in which something may have been agreed.
+            answer = self._cannot(wanted)
+        answer = answer or self._consider(wanted)
         if isinstance(answer, Decline):
             return {"decline": answer.reason}
         amount_wh = min(wanted.amount_wh, answer.amount_wh, self._settings.policy.deal_amount_max_wh)
