@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -70,7 +71,9 @@ async def test_houses_to_try_from_nothing_to_a_completed_deal(tmp_path: Path, br
         async def rest() -> bool:
             running = (await home.act("apis.get_deals", answer=True, state="running"))["deals"]
             for deal in running:
-                await home.act("apis.stop_deal", deal_id=deal["deal_id"])
+                # It may have ended by itself since it was asked for.
+                with contextlib.suppress(AssertionError):
+                    await home.act("apis.stop_deal", deal_id=deal["deal_id"])
             return not running
 
         await until(rest, 90, "the deals do not end", home)
