@@ -465,6 +465,8 @@ class Access:
         counted = await self.count(deal)
         told = counted == deal and deal.deal_id in self._durable
         if not told and not await self.tell_ledgers(counted) and not self._is_long_over(deal):
+            # What a unit had kept and nobody knew is in the record from now on: its next reading says nothing of it.
+            await self.count(counted)
             return False
         self._durable.discard(deal.deal_id)
         self._counted_s.pop(deal.deal_id, None)
