@@ -17,11 +17,6 @@ def boot_time_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def loop_time_s() -> float:
-    """The running event loop's seconds, which in virtual time are the only ones."""
-    return asyncio.get_running_loop().time()
-
-
 class WallClock:
     """Real time: a community second is a second."""
 
@@ -68,7 +63,7 @@ class VirtualClock(WallClock):
 
     def __init__(self, start: datetime, *, quiet: bool = False) -> None:
         """Begin at `start` (aware). `quiet`: nothing breaks in this run, so that nothing has to be looked at periodically."""
-        super().__init__(loop_time_s)
+        super().__init__(self.monotonic)
         # The one loop's that this clock is looked at on.
         self._time: Callable[[], float] | None = None
         self._start = start.astimezone(UTC)
@@ -85,10 +80,6 @@ class VirtualClock(WallClock):
         if self._time is None:
             self._time = asyncio.get_running_loop().time
         return self._time()
-
-    def wall(self) -> float:
-        """See Clock."""
-        return self.monotonic()
 
     def now(self) -> datetime:
         """See Clock."""

@@ -169,6 +169,12 @@ class VirtualCommunity(Stage):
     async def settle(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
 
+    async def until(self, condition: Callable[[], bool], limit_s: float = 600, step_s: float = 0.1) -> None:
+        end_s = self.clock.monotonic() + limit_s
+        while not condition():
+            assert self.clock.monotonic() < end_s
+            await self.clock.sleep(step_s)
+
     async def no_deals(self, limit_s: float = 7200) -> None:
         end_s = self.clock.monotonic() + limit_s
         while [d for d in self.community.board.deals() if not d.is_ended]:

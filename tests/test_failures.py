@@ -264,14 +264,12 @@ def test_a_device_that_does_not_answer_for_a_moment_costs_no_deal(when: str) -> 
             moment = asyncio.create_task(for_a_moment())
         deal = await create(c, "E001", "E003", 10)
         if when == "the line rises":
-            while ConverterMode.VOLTAGE_REFERENCE not in c.modes():
-                await c.settle(0.1)
+            await c.until(lambda: ConverterMode.VOLTAGE_REFERENCE in c.modes())
             moment = asyncio.create_task(for_a_moment())
         if when == "it is complete":
             await c.started(1)
             begun_wh = float(c.engine.battery_integral_wh[2])
-            while c.engine.battery_integral_wh[2] - begun_wh < 9.75:
-                await c.settle(0.2)
+            await c.until(lambda: float(c.engine.battery_integral_wh[2]) - begun_wh >= 9.75)
             moment = asyncio.create_task(for_a_moment())
         found = await ended(c)
         await moment

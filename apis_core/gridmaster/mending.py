@@ -110,16 +110,12 @@ async def clear_strays(access: Access, tell: Callable[[str], None]) -> bool:
 
 
 async def clear_second_references(access: Access, tell: Callable[[str], None]) -> bool:
-    """A converter that holds the voltage behind no active deal, beside one that does so for a deal, goes to wait; whether one did.
-
-    The line loses nothing by it, so that it waits for nobody's transition.
-    """
+    """Whoever holds the voltage beside the line's own reference goes to wait, whatever transition is under way; whether one did."""
     line = access.line()
     if len(line.reference_unit_ids) < 2 or access.board.value(HAND_OVER) is not None:
         return False
-    in_deals = {unit for deal in line.deals if deal.is_active for unit in deal.unit_ids}
-    second = [unit for unit in line.reference_unit_ids if unit not in in_deals and _is_seen_on(access, unit)]
-    if not second or in_deals.isdisjoint(line.reference_unit_ids):
+    second = [unit for unit in line.second_reference_unit_ids if _is_seen_on(access, unit)]
+    if not second:
         return False
     tell(f"second voltage references go to wait: {', '.join(second)}")
     for unit_id in second:

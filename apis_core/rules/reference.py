@@ -55,6 +55,13 @@ class Line:
         side = master.side_of(unit) if master is not None and unit is not None else None
         return side or Side(self.policy.voltage_reference_side)
 
+    @property
+    def second_reference_unit_ids(self) -> tuple[str, ...]:
+        """Units that hold the voltage behind no active deal, beside one that does so for a deal: the line does not need them."""
+        in_deals = {unit for deal in self.deals if deal.is_active for unit in deal.unit_ids}
+        held = not in_deals.isdisjoint(self.reference_unit_ids)
+        return tuple(unit for unit in self.reference_unit_ids if held and unit not in in_deals)
+
     def mode(self, unit_id: str) -> ConverterMode | None:
         """The unit's mode as last read."""
         converter = self.converters.get(unit_id)

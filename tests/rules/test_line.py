@@ -45,6 +45,14 @@ def test_the_master_side_is_where_the_reference_really_is() -> None:
     assert a_line((MASTER,), E002=D, E004=R).reference_unit_id == "E004"
 
 
+def test_a_second_reference_is_one_without_a_deal_beside_one_with() -> None:
+    assert a_line((MASTER,), E001=R, E002=D, E003=R).second_reference_unit_ids == ("E001",)
+    # The only one that holds the line is not to be missed, and what is in a deal is ended by its deal.
+    assert a_line((MASTER,), E001=R, E002=D, E003=C).second_reference_unit_ids == ()
+    assert a_line((MASTER,), E002=R, E003=R).second_reference_unit_ids == ()
+    assert a_line((), E001=R, E002=R).second_reference_unit_ids == ()
+
+
 def test_a_deal_waits_while_another_is_being_started_or_the_line_is_unknown() -> None:
     starting = a_deal("E002", "E003", activate_time=NOON)
     assert plan_activation(a_deal("E001", "E004"), a_line((starting,), E003=R)) == NotNow("another deal is being started")

@@ -139,8 +139,7 @@ def test_a_second_voltage_reference_without_a_deal_is_ordered_off_whatever_else_
         if when == "while it is held":
             await c.started(1)
         else:
-            while ConverterMode.VOLTAGE_REFERENCE not in c.modes():
-                await c.settle(0.1)
+            await c.until(lambda: ConverterMode.VOLTAGE_REFERENCE in c.modes())
         held = c.modes().index(ConverterMode.VOLTAGE_REFERENCE)
         c.engine.set_mode(2, ConverterMode.VOLTAGE_REFERENCE, 350, 2, 0)
         await c.settle(12)
