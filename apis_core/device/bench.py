@@ -13,8 +13,10 @@ import orjson
 
 from ..model.errors import ConfigError, DriverError, Problem
 from ..ports import Json
+from ..web_request import answer_to
 from .simulated import LineFault, SimulatedBattery, SimulatedConverter
 
+TIMEOUT_S = 5.0
 _PLANNED = re.compile(
     r"(?P<unit>[^:@]+):(?P<device>converter|battery):(?P<kind>[a-z]+)@(?P<at>\d+(?:\.\d+)?)(?:\+(?P<length>\d+(?:\.\d+)?))?"
 )
@@ -56,14 +58,14 @@ async def devices(
         DriverError: if the emulator does not answer or does not have the units.
 
     """
-    async with aiohttp.ClientSession(emulator, timeout=aiohttp.ClientTimeout(total=5.0)) as session:
+    async with aiohttp.ClientSession(emulator) as session:
 
         async def ask(path: str) -> Json:
             try:
-                async with session.get(path) as response:
+                async with answer_to(session, "GET", path, TIMEOUT_S) as response:
                     answer: Json = orjson.loads(await response.read())
             except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
-                raise DriverError(f"{emulator}{path}: {error}") from error
+                raise DriverError(f"{emulator}{path}: {str(error) or type(error).__name__}") from error
             return answer
 
         found: dict[str, SimulatedConverter | SimulatedBattery] = {}

@@ -13,6 +13,7 @@ import orjson
 
 from ..model.errors import CommandRefusedError, DriverError
 from ..ports import Clock, DeviceRequest, GuardOrders, GuardReport, GuardRole, Json
+from ..web_request import answer_to
 
 _LOGGER = logging.getLogger(__name__)
 REFUSED = 409
@@ -94,9 +95,7 @@ class DeviceGuard:
         if unit_id != self._unit_id:
             return None
         try:
-            async with self._session.get(
-                f"{self._base_url}/api/v1/report", timeout=aiohttp.ClientTimeout(total=self._timeout_s)
-            ) as response:
+            async with answer_to(self._session, "GET", f"{self._base_url}/api/v1/report", self._timeout_s) as response:
                 if response.status != 200:
                     return None
                 status = orjson.loads(await response.read())
@@ -109,14 +108,14 @@ class DeviceGuard:
         """See Guard."""
 
     async def _post(self, what: str, body: Json, timeout_s: float) -> tuple[int, dict[str, Any]]:
-        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        url = f"{self._base_url}/api/v1/{what}"
         try:
-            async with self._session.post(f"{self._base_url}/api/v1/{what}", data=orjson.dumps(body), timeout=timeout) as response:
+            async with answer_to(self._session, "POST", url, timeout_s, data=orjson.dumps(body)) as response:
                 answer = orjson.loads(await response.read())
         except (TimeoutError, aiohttp.ClientError, orjson.JSONDecodeError) as error:
-            raise DriverError(f"{self._base_url}/api/v1/{what}: {str(error) or type(error).__name__}") from error
+            raise DriverError(f"{url}: {str(error) or type(error).__name__}") from error
         if not isinstance(answer, dict):
-            raise DriverError(f"{self._base_url}/api/v1/{what}: found {str(answer)[:80]!r}, expected an object")
+            raise DriverError(f"{url}: found {str(answer)[:80]!r}, expected an object")
         if isinstance(answer.get("now"), float):
             # The answer was written before it came: its seconds are at least these now.
             self._offset_s = float(answer["now"]) - self._clock.wall()

@@ -7,6 +7,7 @@ import orjson
 
 from ..model.errors import CommandRefusedError, DriverError, UnknownAnswerError
 from ..ports import DeviceRequest, Json
+from ..web_request import answer_to
 
 
 class HttpSender:
@@ -19,7 +20,7 @@ class HttpSender:
         """
         self._session = session
         self._base_url = base_url.rstrip("/")
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._timeout_s = timeout_s
         self._attempts = attempts
 
     async def __call__(self, request: DeviceRequest) -> Any:
@@ -34,7 +35,7 @@ class HttpSender:
         error_class: type[DriverError] = DriverError
         for _ in range(1 if "/set" in request.path else self._attempts):
             try:
-                async with self._session.request(request.method, self._base_url + request.path, timeout=self._timeout) as response:
+                async with answer_to(self._session, request.method, self._base_url + request.path, self._timeout_s) as response:
                     body = await response.read()
                     if response.status == 200:
                         return orjson.loads(body)
@@ -57,9 +58,9 @@ class HttpSender:
         """
         url = self._base_url + path
         try:
-            async with self._session.put(url, data=orjson.dumps(body), timeout=self._timeout) as response:
+            async with answer_to(self._session, "PUT", url, self._timeout_s, data=orjson.dumps(body)) as response:
                 answer = await response.text()
         except (TimeoutError, aiohttp.ClientError) as error:
-            raise DriverError(f"{url}: {error or type(error).__name__}") from error
+            raise DriverError(f"{url}: {str(error) or type(error).__name__}") from error
         if response.status >= 300:
             raise CommandRefusedError(f"{url}: status {response.status}: {answer[:200]}")

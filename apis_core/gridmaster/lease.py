@@ -17,9 +17,10 @@ from ..unit.board import LEASE
 class StoreLease:
     """One unit's view of the lease."""
 
-    def __init__(self, store: Store, clock: Clock, unit_id: str, length_s: Callable[[], float]) -> None:
-        """Nothing is asked yet. `length_s`: how long it lasts after its last renewal [wall s]."""
+    def __init__(self, store: Store, clock: Clock, unit_id: str, length_s: Callable[[], float], on_lost: Callable[[], None]) -> None:
+        """Nothing is asked yet. `length_s`: how long it lasts after its last renewal [wall s]; `on_lost`: another unit has taken it."""
         self._length_s = length_s
+        self._on_lost = on_lost
         self._store = store
         self._clock = clock
         self._unit_id = unit_id
@@ -67,15 +68,15 @@ class StoreLease:
         """The epoch in the lease as last seen."""
         return 0 if self._seen is None else self._seen[1].epoch
 
-    async def try_take(self, highest_epoch: int, *, early: bool = False) -> bool:
-        """Take it if it is free: with an epoch above every one seen. `early`: all live members have fenced its holder off."""
+    async def try_take(self, highest_epoch: int, gone_unit_id: str | None = None) -> bool:
+        """Take it if it is free: with an epoch above every one seen. `gone_unit_id`: a holder that all live members have fenced off."""
         entry = await self._store.get(LEASE)
         if entry is not None:
             self.observe(entry)
         record, unseen_s = None, 0.0
         if entry is not None and self._seen is not None:
             record, unseen_s = self._seen[1], self._clock.wall() - self._seen[2]
-        if not role.may_take(record, self._unit_id, unseen_s, self._length_s(), released=early):
+        if not role.may_take(record, self._unit_id, unseen_s, self._length_s(), gone_unit_id):
             return False
         self.replaced_s = self._seen[2] if self._seen is not None else -math.inf
         taken = role.LeaseRecord(self._unit_id, max(highest_epoch, record.epoch if record else 0) + 1)
@@ -110,9 +111,11 @@ class StoreLease:
         except StoreConflictError:
             entry = await self._store.get(LEASE)
             if entry is None or entry.value != record.to_json():
-                self._held = None
                 if entry is not None:
                     self.observe(entry)
+                if self._held is not None:
+                    self._held = None
+                    self._on_lost()
                 return False
             self._revision = entry.revision
         self._held, self._renewed_wall_s = record, sent_wall_s

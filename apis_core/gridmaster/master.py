@@ -49,7 +49,6 @@ class GridMaster:
         self._cleared_s = -math.inf
         self._told: dict[str, str] = {}
         self._looking: asyncio.Task[bool] | None = None
-        self._emergency = False
         self._ramps: dict[str, tuple[float, float]] = {}
         self._due_s: dict[str, float] = {}
         self._held_s: dict[str, float] = {}
@@ -161,7 +160,9 @@ class GridMaster:
         try:
             return await self._looking
         except asyncio.CancelledError:
-            if not self._emergency:
+            # Only the look was ended, or all of this task's work?
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
                 raise
             return True
         finally:
@@ -495,10 +496,8 @@ class GridMaster:
     async def react(self, report: ErrorReport) -> None:
         """What follows a global error (rules/reactions); an emergency takes the line from whatever is being done."""
         if Reaction.SCRAM in reactions(report) and self._looking is not None:
-            self._emergency = True
             self._looking.cancel()
         async with self.turn:
-            self._emergency = False
             await self._follow(report)
 
     async def _follow(self, report: ErrorReport) -> None:

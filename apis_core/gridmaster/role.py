@@ -47,7 +47,7 @@ class Role:
         self.reachable: Callable[[], Collection[str]] | None = None
         self._leaving = False
         self._work: asyncio.Task[None] | None = None
-        self._lease = StoreLease(cluster.store, clock, settings.unit_id, lambda: settings.policy.times.lease_length_s)
+        self._lease = StoreLease(cluster.store, clock, settings.unit_id, lambda: settings.policy.times.lease_length_s, self._end_work)
         self.master: GridMaster | None = None
         self.access: Access | None = None
 
@@ -105,15 +105,15 @@ class Role:
         highest = max((int(answer.get("epoch", 0)) for answer in answers.values()), default=0)
         highest = max(highest, self._highest_epoch(), self._lease.seen_epoch)
         holder = self._lease.holder
-        early = holder is not None and holder != self._settings.unit_id
-        if early and holder in self._cluster.live():
-            return False
-        if early:
+        gone = holder if holder != self._settings.unit_id else None
+        if gone is not None:
+            if gone in self._cluster.live():
+                return False
             fenced = await self._cluster.scatter(live, EPOCH, {"epoch": highest + 1}, EPOCH_TIMEOUT_S)
             if set(fenced) != set(live):
                 return False
-        taken = await self._lease.try_take(highest, early=early)
-        if taken and early:
+        taken = await self._lease.try_take(highest, gone)
+        if taken and gone is not None:
             # Whoever held it may command until its last renewal is so old.
             await self._clock.sleep_wall(self._lease.replaced_s + self._settings.policy.times.command_right_s - self._clock.wall())
         return taken
@@ -162,9 +162,10 @@ class Role:
         while self._lease.epoch and not work.done():
             if await self._move_if_wanted():
                 return
-            if self.access is not None and self.access.contacts.is_overtaken and await self._lease.renew():
-                # The lease is this unit's, and yet a member has seen a higher epoch: once more, above that one.
-                await self._lease.hand_to("")
+            if self.access is not None and self.access.contacts.is_overtaken:
+                if await self._lease.renew():
+                    # The lease is this unit's, and yet a member has seen a higher epoch: once more, above that one.
+                    await self._lease.hand_to("")
                 return
             now_s, pause_s = self._clock.wall(), LOOK_S
             if now_s >= due_s:

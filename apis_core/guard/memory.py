@@ -41,20 +41,28 @@ class MemoryGuard:
 
     async def run(self) -> None:
         """Put to wait whoever is not spoken for, until cancelled."""
-        while True:
-            now_s = self.clock.wall()
-            for unit_id in self.mind.due(now_s):
-                # A device that hangs is not asked again before it has answered or failed.
-                if unit_id not in self._asking:
-                    self._begin(self._send_wait(unit_id))
-            for unit_id in self.mind.to_read(now_s):
-                self._begin(self._look_at(unit_id))
-            next_s = self.mind.next_s(self.clock.wall())
-            pause_s = LONGEST_PAUSE_S if next_s is None else min(LONGEST_PAUSE_S, max(0.02, next_s - self.clock.wall()))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._wake.wait()
-            self._wake.clear()
+        try:
+            while True:
+                self._do_what_is_due()
+                next_s = self.mind.next_s(self.clock.wall())
+                pause_s = LONGEST_PAUSE_S if next_s is None else min(LONGEST_PAUSE_S, max(0.02, next_s - self.clock.wall()))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._wake.wait()
+                self._wake.clear()
+        finally:
+            # The ways to the devices are about to be closed.
+            for task in self._tasks:
+                task.cancel()
+
+    def _do_what_is_due(self) -> None:
+        now_s = self.clock.wall()
+        for unit_id in self.mind.due(now_s):
+            # A device that hangs is not asked again before it has answered or failed.
+            if unit_id not in self._asking:
+                self._begin(self._send_wait(unit_id))
+        for unit_id in self.mind.to_read(now_s):
+            self._begin(self._look_at(unit_id))
 
     def wake(self) -> None:
         """Look again now."""

@@ -44,6 +44,6 @@ def desired_unit(policy: Policy, reference_unit_id: str | None, live: Collection
     return wanted if wanted in live else None
 
 
-def may_take(record: LeaseRecord | None, unit_id: str, unseen_s: float, length_s: float, *, released: bool = False) -> bool:
-    """Whether a unit may try to take the role: nobody has it, it is its own, or it was not renewed for its length."""
-    return record is None or released or record.holder in ("", unit_id) or unseen_s >= length_s
+def may_take(record: LeaseRecord | None, unit_id: str, unseen_s: float, length_s: float, gone_unit_id: str | None = None) -> bool:
+    """Whether a unit may try to take the role: nobody has it, it is its own, it was not renewed for its length, or its holder is gone."""
+    return record is None or record.holder in ("", unit_id, gone_unit_id) or unseen_s >= length_s

@@ -18,9 +18,10 @@ from ..model.times import format_time
 from ..model.unit_plan import UnitPlan
 from ..model.view import Event, Snapshot
 from ..ports import Json
+from ..web_request import answer_to
 from .endpoint import HEARTBEAT_S, PREFIX
 
-TIMEOUT = aiohttp.ClientTimeout(total=30.0)
+TIMEOUT_S = 30.0
 
 
 class RemoteCommunity:
@@ -227,10 +228,10 @@ class RemoteCommunity:
         data = None if body is None else orjson.dumps(body)
         try:
             url, headers = f"{self._base}{PREFIX}{path}", self._headers
-            async with self._session.request(method, url, data=data, params=params, headers=headers, timeout=TIMEOUT) as response:
+            async with answer_to(self._session, method, url, TIMEOUT_S, data=data, params=params, headers=headers) as response:
                 answer = orjson.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ClusterError(f"{self._base}: {error or type(error).__name__}; is a node running there?") from error
+            raise ClusterError(f"{self._base}: {str(error) or type(error).__name__}; is a node running there?") from error
         except orjson.JSONDecodeError as error:
             raise MessageError(f"{self._base}{path}: {error}, expected JSON") from error
         if response.status < 300:

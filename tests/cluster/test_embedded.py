@@ -137,7 +137,8 @@ def test_a_scatter_ends_when_all_have_answered() -> None:
 def test_the_lease_has_one_holder_and_its_epoch_only_grows() -> None:
     async def main() -> None:
         store, clock = EmbeddedStore(), VirtualClock(NOON)
-        first, second = StoreLease(store, clock, "E001", lambda: 15.0), StoreLease(store, clock, "E002", lambda: 15.0)
+        lost: list[str] = []
+        first, second = (StoreLease(store, clock, unit, lambda: 15.0, lambda unit=unit: lost.append(unit)) for unit in ("E001", "E002"))  # type: ignore[misc]
         assert await first.try_take(0)
         assert (first.epoch, first.is_held, first.holder) == (1, True, "E001")
         assert not await second.try_take(0)
@@ -151,16 +152,24 @@ def test_the_lease_has_one_holder_and_its_epoch_only_grows() -> None:
         assert second.holder is None
         assert await second.try_take(7)
         assert second.epoch == 8
+        assert lost == []
         assert not await first.renew()
-        assert first.epoch == 0
+        assert (first.epoch, lost) == (0, ["E001"])
+        assert not await first.renew()
+        assert not await first.try_take(9, "E003"), "who is gone is not who holds it"
+        assert await first.try_take(9, "E002")
+        assert first.epoch == 10
+        assert not await second.renew()
+        assert await second.try_take(10, "E001")
+        assert lost == ["E001", "E002"]
         await second.hand_to("E001")
         assert not await second.try_take(0)
         assert await first.try_take(0)
-        assert first.epoch == 10
+        assert first.epoch == 13
         await first.hand_to("")
         await first.hand_to("E002")
         assert await second.try_take(0)
-        assert second.epoch == 11
+        assert second.epoch == 14
 
     run_virtual(main)
 
@@ -178,7 +187,7 @@ def test_a_renewal_whose_answer_was_lost_is_read_back() -> None:
 
     async def main() -> None:
         store, clock = Forgetful(), VirtualClock(NOON)
-        lease = StoreLease(store, clock, "E001", lambda: 15.0)
+        lease = StoreLease(store, clock, "E001", lambda: 15.0, lambda: None)
         assert await lease.try_take(0)
         store.lose = True
         assert await lease.renew()

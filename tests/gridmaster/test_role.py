@@ -1,0 +1,93 @@
+"""Who has the role, when several want it and when whoever has it loses it."""
+
+import asyncio
+
+from apis_core.model.errors import Category, DriverError, ErrorReport, Extent, Level
+from apis_core.model.modes import OperationMode
+from apis_core.rules.role import LeaseRecord
+from apis_core.unit.board import LEASE
+from tests.builders import VirtualCommunity, a_policy, in_virtual_time
+
+CHARGES = {"E001": 70.0, "E002": 80.0, "E003": 50.0, "E004": 50.0}
+
+
+async def holders(c: VirtualCommunity, seen: list[LeaseRecord]) -> None:
+    """Note every change of the lease's holder or epoch, until cancelled."""
+    async for entry in c.hub.store.watch(LEASE):
+        if entry.value is not None:
+            record = LeaseRecord.from_json(entry.value)
+            if not seen or (record.holder, record.epoch) != (seen[-1].holder, seen[-1].epoch):
+                seen.append(record)
+
+
+def test_one_of_all_who_want_it_takes_the_role_of_a_unit_that_has_gone() -> None:
+    seen: list[LeaseRecord] = []
+
+    async def story(c: VirtualCommunity) -> None:
+        watching = asyncio.create_task(holders(c, seen))
+        await c.settle(5)
+        dead = c.community.snapshot_now().grid_master
+        assert dead is not None
+        await c.community.kill_unit(dead)
+        await c.settle(30)
+        watching.cancel()
+        assert [record.epoch for record in seen] == [1, 2]
+        assert c.community.snapshot_now().grid_master == seen[-1].holder != dead
+
+    in_virtual_time(story, CHARGES, a_policy(4))
+
+
+def test_whoever_learns_that_another_has_the_role_leaves_it_at_once() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(5)
+        await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
+        await c.started(1)
+        await c.settle(2)
+        old = c.community.snapshot_now().grid_master
+        assert old is not None
+        role = c.community.nodes[old].role
+        access = role.access
+        entry = await c.hub.store.get(LEASE)
+        assert access is not None
+        assert entry is not None
+        assert entry.value is not None
+        await c.hub.store.update(LEASE, LeaseRecord("E004", LeaseRecord.from_json(entry.value).epoch + 1).to_json(), entry.revision)
+        # Before it renews, a member's answer tells it.
+        await c.until(lambda: access.contacts.message(access.line()).epoch == 0, step_s=0.01)
+        await c.settle(0.05)
+        assert role.access is not access
+
+    in_virtual_time(story, CHARGES, a_policy(4))
+
+
+def test_a_grid_master_that_ends_in_an_emergency_ends() -> None:
+    """Both end the look at the deals that is going on; its own end is not taken for the emergency's."""
+
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(5)
+        unit = c.community.snapshot_now().grid_master
+        assert unit is not None
+        master = c.community.nodes[unit].role.master
+        assert master is not None
+        work = next(task for task in asyncio.all_tasks() if task.get_name() == f"grid master {unit}")
+        answers = asyncio.Event()
+
+        async def late() -> None:
+            await answers.wait()
+            raise DriverError("late")
+
+        c.faults["E003"] = lambda request: late() if "/set/" in request.path else None
+        await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
+        await c.until(master.turn.locked)
+        report = ErrorReport("E003", Category.HARDWARE, Extent.GLOBAL, Level.ERROR, "an emergency")
+        emergency = asyncio.create_task(master.react(report))
+        work.cancel()
+        await c.settle(60)
+        assert work.done()
+        emergency.cancel()
+        c.faults.clear()
+        answers.set()
+
+    in_virtual_time(story, CHARGES, a_policy(4))
