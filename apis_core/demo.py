@@ -164,6 +164,8 @@ async def _cut(fault: Fault, community: LocalCommunity, world: World) -> None:
 
 async def _drain(community: LocalCommunity, show: Show) -> None:
     """End all deals in order and wait until every ledger has them."""
+    if community.dead >= set(community.nodes):
+        return
     await community.set_mode(OperationMode.STOP, None, "demo")
     for step in range(DRAIN_LIMIT_S * 10):
         show(community)

@@ -111,7 +111,7 @@ class LocalCommunity(Residents):
             return
         if mode is None:
             raise CommandRefusedError(f"mode: found nothing, expected one of {', '.join(OperationMode)}")
-        await self._living()[0].set_global_mode(mode, who)
+        await self._speaker().set_global_mode(mode, who)
 
     async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
         """See Community."""
@@ -147,7 +147,7 @@ class LocalCommunity(Residents):
         unknown = set(faults) - set(FAULTS)
         if unknown:
             raise CommandRefusedError(f"fault {min(unknown)}: expected one of {', '.join(FAULTS)}")
-        node = self._living_or(requester or giver)
+        node = self._speaker(requester or giver)
         amperes = current_a if current_a is not None else node.settings.policy.deal_grid_current_a
         deal = await node.mediator.create(giver, taker, amount_wh, amperes, requester or giver, point_per_wh, who, faults=faults)
         # Whoever asks next sees it.
@@ -197,7 +197,7 @@ class LocalCommunity(Residents):
 
     async def declare_isolated(self, unit_id: str, who: str) -> None:
         """See Community."""
-        node = self._living()[0]
+        node = self._speaker()
         if unit_id not in node.settings.policy.member_unit_ids:
             raise CommandRefusedError(f"unit {unit_id}: expected one of {', '.join(node.settings.policy.member_unit_ids)}")
         known = self.nodes.get(unit_id)
@@ -278,7 +278,7 @@ class LocalCommunity(Residents):
         return {
             "snapshot": self.snapshot_now().to_json(),
             "policy": (await self.policy()).to_json(),
-            "zone": str(self._member().settings.zone),
+            "zone": str(next(iter(self.nodes.values())).settings.zone),
             "units": units,
             "events": [event.to_json() for event in self.events],
         }

@@ -278,19 +278,22 @@ class Residents:
 
     async def policy(self) -> Policy:
         """See Community."""
-        return self._member().settings.policy
+        return next(iter(self._living() or self.nodes.values())).settings.policy
 
     def _living(self) -> list[Node]:
         return [node for unit_id, node in self.nodes.items() if unit_id not in self.dead]
 
     def _member(self) -> Node:
         """A living member: a unit that is none may say nothing to the others."""
-        living = self._living()
-        return next((node for node in living if node.unit_id in node.settings.policy.member_unit_ids), living[0])
+        first = self._speaker()
+        return next((node for node in self._living() if node.unit_id in node.settings.policy.member_unit_ids), first)
 
-    def _living_or(self, unit_id: str) -> Node:
+    def _speaker(self, unit_id: str | None = None) -> Node:
+        """A living unit to act through, that one if it lives. Raises CommandRefusedError if none does."""
         living = {node.unit_id: node for node in self._living()}
-        return living.get(unit_id) or next(iter(living.values()))
+        if not living:
+            raise CommandRefusedError("no unit runs here")
+        return living.get(str(unit_id)) or next(iter(living.values()))
 
     def _node(self, unit_id: str) -> Node:
         if unit_id not in self.nodes:

@@ -312,6 +312,24 @@ async def test_a_hand_that_lets_go_after_a_while_and_faults_on_purpose(house: Ho
     await house.until(lambda: "E002" not in house.world.faults)
 
 
+async def test_with_no_unit_left_nothing_is_done_and_everything_can_be_read(house: House) -> None:
+    face = house.face
+    for unit_id in list(house.local.nodes):
+        await house.local.kill_unit(unit_id)
+    wishes = (
+        face.set_mode(OperationMode.STOP, None, ME),
+        face.create_deal("E001", "E002", 10, who=ME),
+        face.propose(await face.policy(), ME),
+        face.declare_isolated("E001", ME),
+    )
+    for wish in wishes:
+        with pytest.raises(CommandRefusedError, match="no unit runs here"):
+            await wish
+    assert not any(unit.alive for unit in (await face.snapshot()).units)
+    assert (await face.diagnostics())["units"].keys() == {"E001", "E002", "E003"}
+    assert set(await face.stop_all(ME)) == {"E001", "E002", "E003"}
+
+
 async def test_stopping_everything_reaches_every_unit_whatever_becomes_of_one(house: House) -> None:
     face = house.face
     deal = await face.create_deal("E001", "E003", 100, who=ME)

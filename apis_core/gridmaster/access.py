@@ -50,8 +50,12 @@ class Access:
         lease: Lease,
         guard: Guard | None = None,
         tell: Callable[[str], None] = _LOGGER.warning,
+        on_overtaken: Callable[[], None] = lambda: None,
     ) -> None:
-        """Nothing has been read yet. `guard`: what knows of converters whose unit is gone; `tell`: says aloud what people should know."""
+        """Nothing has been read yet.
+
+        `guard`: what knows of converters whose unit is gone; `tell`: says aloud what people should know; `on_overtaken`: see Contacts.
+        """
         self._guard = guard
         self._known_off_s: dict[str, float] = {}
         # Until when a unit may still carry out what it was ordered to switch on, however its answer stays away [wall s].
@@ -65,7 +69,7 @@ class Access:
         self.clock = clock
         self._lease = lease
         self._begun_s = clock.wall()
-        self.contacts = Contacts(settings, cluster, board, clock, lease)
+        self.contacts = Contacts(settings, cluster, board, clock, lease, on_overtaken)
         self.readings: dict[str, Reading] = {}
         self.energy: dict[str, Mapping[str, SideEnergy]] = {}
         self.released: dict[str, dict[str, str]] = {}

@@ -1,6 +1,7 @@
 """The Grid Master's word: told to every member each second while anything is on, and its own right to command."""
 
 import asyncio
+from collections.abc import Callable
 import logging
 import math
 
@@ -26,8 +27,11 @@ class RightLostError(ApisError):
 class Contacts:
     """One holding's contact with its members."""
 
-    def __init__(self, settings: Settings, cluster: Cluster, board: Board, clock: Clock, lease: Lease) -> None:
-        """Nobody has been told anything."""
+    def __init__(
+        self, settings: Settings, cluster: Cluster, board: Board, clock: Clock, lease: Lease, on_overtaken: Callable[[], None]
+    ) -> None:
+        """Nobody has been told anything. `on_overtaken`: a member has seen a higher epoch than this holding's."""
+        self._on_overtaken = on_overtaken
         self._settings = settings
         self._cluster = cluster
         self._board = board
@@ -39,7 +43,7 @@ class Contacts:
         self.heard_s: dict[str, float] = {}
         # Units that answer, but have been out of reach of their own device for so long: they count as silent.
         self.unspoken_s: dict[str, float] = {}
-        # A member has seen a higher epoch than this holding's: it obeys nobody until the role is taken anew above it.
+        # A member obeys nobody until the role is taken anew above the epoch that it has seen.
         self.is_overtaken = False
         self.complete_s: dict[str, float] = {}
 
@@ -86,7 +90,9 @@ class Contacts:
         self._telling_since_s = sent_s if self._telling_since_s is None else self._telling_since_s
         answers = await self._cluster.scatter(members, CONTACT, self.message(line).to_json(), ANSWER_S)
         followers = [unit_id for unit_id, answer in answers.items() if answer.get("epoch") == self._lease.epoch]
-        self.is_overtaken |= len(followers) < len(answers)
+        if len(followers) < len(answers) and not self.is_overtaken:
+            self.is_overtaken = True
+            self._on_overtaken()
         for unit_id in followers:
             unspoken_s = float(answers[unit_id].get("unspokenS", 0.0))
             # A guard cannot stop a converter that it does not reach: such a unit is no more silent than it says.

@@ -82,12 +82,13 @@ class StoreLease:
         taken = role.LeaseRecord(self._unit_id, max(highest_epoch, record.epoch if record else 0) + 1)
         return await self._write(taken, entry.revision if entry is not None else None)
 
-    async def renew(self) -> bool:
-        """See Lease."""
+    async def renew(self, highest_epoch: int = 0) -> bool:
+        """See Lease. `highest_epoch`: that a member has seen; if it is higher than this holding's, the holding goes on above it."""
         async with self._writing:
             if self._held is None:
                 return False
-            renewed = role.LeaseRecord(self._unit_id, self._held.epoch, self._held.renewal + 1)
+            epoch = self._held.epoch if highest_epoch <= self._held.epoch else highest_epoch + 1
+            renewed = role.LeaseRecord(self._unit_id, epoch, self._held.renewal + 1)
             return await self._write(renewed, self._revision)
 
     async def hand_to(self, unit_id: str) -> None:

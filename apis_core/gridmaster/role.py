@@ -101,9 +101,7 @@ class Role:
     async def _take(self) -> bool:
         """Take the role with an epoch above all that members report; from a holder that is gone once all others agree."""
         live = self._cluster.live() & set(self._settings.policy.member_unit_ids)
-        answers = await self._cluster.scatter(live, EPOCH, {}, EPOCH_TIMEOUT_S)
-        highest = max((int(answer.get("epoch", 0)) for answer in answers.values()), default=0)
-        highest = max(highest, self._highest_epoch(), self._lease.seen_epoch)
+        highest = max(await self._highest_of(live), self._highest_epoch(), self._lease.seen_epoch)
         holder = self._lease.holder
         gone = holder if holder != self._settings.unit_id else None
         if gone is not None:
@@ -114,9 +112,18 @@ class Role:
                 return False
         taken = await self._lease.try_take(highest, gone)
         if taken and gone is not None:
-            # Whoever held it may command until its last renewal is so old.
-            await self._clock.sleep_wall(self._lease.replaced_s + self._settings.policy.times.command_right_s - self._clock.wall())
+            # Whoever held it may command until its last renewal is so old. Others who wanted it too may have had this one fenced off
+            # as well, before they saw that it was taken.
+            free_s = self._lease.replaced_s + self._settings.policy.times.command_right_s
+            await self._clock.sleep_wall(free_s - EPOCH_TIMEOUT_S - self._clock.wall())
+            taken = await self._lease.renew(await self._highest_of(live))
+            await self._clock.sleep_wall(free_s - self._clock.wall())
         return taken
+
+    async def _highest_of(self, unit_ids: Collection[str]) -> int:
+        """The highest epoch that any of these reports."""
+        answers = await self._cluster.scatter(unit_ids, EPOCH, {}, EPOCH_TIMEOUT_S)
+        return max((int(answer.get("epoch", 0)) for answer in answers.values()), default=0)
 
     def _retry_s(self) -> float:
         # The lease is wall time; the wait is in the community's.
@@ -142,7 +149,7 @@ class Role:
         """Work with the lease until it is lost or handed on."""
         unit_id = self._settings.unit_id
         _LOGGER.info("%s is Grid Master, epoch %d", unit_id, self._lease.epoch)
-        self.access = Access(self._settings, self._cluster, self._board, self._clock, self._lease, self._guard, self._tell)
+        self.access = Access(self._settings, self._cluster, self._board, self._clock, self._lease, self._guard, self._tell, self._end_work)
         self.master = GridMaster(unit_id, self.access, self._report)
         self._work = work = asyncio.create_task(self.master.run(), name=f"grid master {unit_id}")
         try:
@@ -162,11 +169,6 @@ class Role:
         while self._lease.epoch and not work.done():
             if await self._move_if_wanted():
                 return
-            if self.access is not None and self.access.contacts.is_overtaken:
-                if await self._lease.renew():
-                    # The lease is this unit's, and yet a member has seen a higher epoch: once more, above that one.
-                    await self._lease.hand_to("")
-                return
             now_s, pause_s = self._clock.wall(), LOOK_S
             if now_s >= due_s:
                 try:
@@ -179,7 +181,11 @@ class Role:
                         _LOGGER.warning("%s gives up the role: %s", self._settings.unit_id, unreachable)
                         return
             await self._pause(work, min(pause_s, max(times.lease_retry_s, due_s - now_s)))
-        if work.done() and not work.cancelled() and (error := work.exception()) is not None:
+        if self.access is not None and self.access.contacts.is_overtaken:
+            if await self._lease.renew():
+                # The lease is this unit's, and yet a member has seen a higher epoch: once more, above that one.
+                await self._lease.hand_to("")
+        elif work.done() and not work.cancelled() and (error := work.exception()) is not None:
             _LOGGER.error("Grid Master of %s failed", self._settings.unit_id, exc_info=error)
             message = f"the Grid Master stopped: {error!r}"
             self._report(ErrorReport(self._settings.unit_id, Category.LOGIC, Extent.LOCAL, Level.WARN, message))

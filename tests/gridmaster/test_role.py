@@ -6,6 +6,7 @@ from apis_core.model.errors import Category, DriverError, ErrorReport, Extent, L
 from apis_core.model.modes import OperationMode
 from apis_core.rules.role import LeaseRecord
 from apis_core.unit.board import LEASE
+from apis_core.unit.subjects import EPOCH
 from tests.builders import VirtualCommunity, a_policy, in_virtual_time
 
 CHARGES = {"E001": 70.0, "E002": 80.0, "E003": 50.0, "E004": 50.0}
@@ -57,6 +58,24 @@ def test_whoever_learns_that_another_has_the_role_leaves_it_at_once() -> None:
         await c.until(lambda: access.contacts.message(access.line()).epoch == 0, step_s=0.01)
         await c.settle(0.05)
         assert role.access is not access
+
+    in_virtual_time(story, CHARGES, a_policy(4))
+
+
+def test_a_grid_master_whose_members_were_told_of_a_higher_epoch_goes_on_above_it() -> None:
+    """Whoever wanted the role and did not get it had them leave everybody below: no deal ends for that."""
+
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(5)
+        await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
+        await c.started(1)
+        epoch = c.community.snapshot_now().epoch
+        await c.community.nodes["E004"].cluster.scatter(CHARGES, EPOCH, {"epoch": epoch + 1}, 1.0)
+        await c.community.create_deal("E002", "E004", 50, who="test", requester="E004")
+        await c.started(2)
+        assert c.community.snapshot_now().epoch > epoch + 1
+        assert not [deal for deal in await c.community.deals() if deal.abort_time is not None]
 
     in_virtual_time(story, CHARGES, a_policy(4))
 
