@@ -90,7 +90,8 @@ class Contacts:
         self._telling_since_s = sent_s if self._telling_since_s is None else self._telling_since_s
         answers = await self._cluster.scatter(members, CONTACT, self.message(line).to_json(), ANSWER_S)
         followers = [unit_id for unit_id, answer in answers.items() if answer.get("epoch") == self._lease.epoch]
-        if len(followers) < len(answers) and not self.is_overtaken:
+        newest = max((epoch for answer in answers.values() if isinstance(epoch := answer.get("epoch"), int)), default=0)
+        if newest > self._lease.epoch and not self.is_overtaken:
             self.is_overtaken = True
             self._on_overtaken()
         for unit_id in followers:
