@@ -29,8 +29,8 @@ from .leak_check import LeakCheck
 from .timing import Timing
 
 _LOGGER = logging.getLogger(__name__)
-# Steps that begin with readings: while those do not come, nothing has been commanded that could have failed.
-READING = (Step.ACTIVATE, Step.CHECK_RAMP_UP, Step.EXCHANGE)
+# Steps that can be taken up again where a reading did not come: whose it was, and why, is known a little later.
+READING = (Step.ACTIVATE, Step.CHECK_RAMP_UP, Step.WARM_UP, Step.EXCHANGE)
 # Steps by which a deal leaves the line: they go on while another deal cannot finish its transition.
 ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 

@@ -1,6 +1,7 @@
 """A step whose answer is lost: whatever was carried out, the line ends with one reference or none, and nobody is forgotten."""
 
 from collections.abc import Callable
+import math
 from typing import Any
 
 import pytest
@@ -39,6 +40,34 @@ def references(c: VirtualCommunity) -> list[str]:
 
 async def deal(c: VirtualCommunity, giver: str, taker: str, wh: int) -> None:
     await c.community.create_deal(giver, taker, wh, who="test", requester=taker)
+
+
+def test_a_reading_that_does_not_come_as_a_deal_starts_does_not_end_it() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(5)
+        await deal(c, "E002", "E003", 100)
+        await c.started(1)
+        silent_until_s = math.inf
+
+        def switched_on(request: DeviceRequest) -> None:
+            nonlocal silent_until_s
+            if request.expect_mode is ConverterMode.CHARGE and silent_until_s == math.inf:
+                silent_until_s = c.clock.monotonic() + 2
+
+        async def silence() -> Any:
+            await c.clock.sleep(0.3)
+            raise DriverError("no answer")
+
+        c.faults["E004"] = switched_on
+        c.faults["E003"] = lambda _request: silence() if c.clock.monotonic() < silent_until_s < math.inf else None
+        second = await c.community.create_deal("E002", "E004", 20, who="test", requester="E004")
+        await c.settle(600)
+        assert silent_until_s < math.inf
+        kept = next(item for item in await c.community.deals() if item.deal_id == second.deal_id)
+        assert kept.is_completed, kept.abort_reason
+
+    in_virtual_time(story, CHARGES, a_policy(4))
 
 
 STEPS: dict[str, tuple[str, Callable[[str], bool]]] = {
