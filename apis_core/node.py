@@ -201,7 +201,9 @@ class Node:
         with contextlib.suppress(TimeoutError):
             # The last step has the last quarter for itself.
             async with asyncio.timeout(None if within_s is None else 0.75 * within_s):
-                await self.end_own_deals(reason, None if within_s is None else 0.25 * within_s)
+                if not self._closing:
+                    # Whoever has waited for them already does not do so twice.
+                    await self.end_own_deals(reason, None if within_s is None else 0.25 * within_s)
                 with contextlib.suppress(ApisError):
                     await self.controller.stop_local(reason, in_steps=True)
                 await self.role.leave()

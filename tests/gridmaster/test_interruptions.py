@@ -70,6 +70,24 @@ def test_a_reading_that_does_not_come_as_a_deal_starts_does_not_end_it() -> None
     in_virtual_time(story, CHARGES, a_policy(4))
 
 
+def test_a_unit_that_ends_waits_for_deals_that_cannot_end_once() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(5)
+        await deal(c, "E002", "E003", 100)
+        await c.started(1)
+        c.hub.faults.cut("E002")
+        node, begun_s = c.community.nodes["E002"], c.clock.monotonic()
+        await node.end_own_deals("it goes", 3)
+        assert c.clock.monotonic() == pytest.approx(begun_s + 3, abs=1)
+        await node.stop("it goes")
+        c.community.dead.add("E002")
+        assert c.clock.monotonic() < begun_s + 10
+        assert c.modes()[1] == ConverterMode.WAIT
+
+    in_virtual_time(story, CHARGES, a_policy(4))
+
+
 STEPS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "will_hand_over": ("old", lambda path: "voltage/" in path and "drg=0.039" in path),
     "will_take_over": ("new", lambda path: "mode=0x0014" in path and "drg=0.039" in path),
