@@ -396,9 +396,9 @@ class Access:
             changed = change(deal)
             if changed == deal:
                 return deal
-            if deal.epoch > self._lease.epoch:
+            if deal.epoch > self._lease.epoch or self.contacts.is_overtaken:
                 # Units would keep the newer word, and take this one for written down all the same.
-                raise RightLostError(f"deal {deal_id}: found epoch {deal.epoch}, expected at most {self._lease.epoch}")
+                raise RightLostError(f"deal {deal_id}: found epoch {deal.epoch}, expected one that all obey, has {self._lease.epoch}")
             changed = changed.changed(epoch=self._lease.epoch)
             record = changed.to_json()
             try:

@@ -121,7 +121,8 @@ class Contacts:
         if not self._lease.epoch:
             raise RightLostError("another unit is Grid Master")
         now_s, limit_s = self._clock.wall(), self._settings.policy.times.command_right_s
-        if now_s - max(self._sign_s, self._lease.renewed_wall_s) <= limit_s:
+        renewed_s, length_s = self._lease.renewed_wall_s, self._settings.policy.times.lease_length_s
+        if now_s - max(self._sign_s, renewed_s) <= limit_s and now_s < renewed_s + length_s:
             return
         try:
             renewed = await self._lease.renew()

@@ -6,6 +6,7 @@ long the lease has not changed. A renewal whose answer was lost is read back: if
 
 import asyncio
 from collections.abc import Callable
+import contextlib
 import math
 
 from ..model.errors import ClusterError, StoreConflictError
@@ -18,7 +19,7 @@ class StoreLease:
     """One unit's view of the lease."""
 
     def __init__(self, store: Store, clock: Clock, unit_id: str, length_s: Callable[[], float], on_lost: Callable[[], None]) -> None:
-        """Nothing is asked yet. `length_s`: how long it lasts after its last renewal [wall s]; `on_lost`: another unit has taken it."""
+        """Nothing is asked yet. `length_s`: how long it lasts after its last renewal [wall s]; `on_lost`: it was held, and is no more."""
         self._length_s = length_s
         self._on_lost = on_lost
         self._store = store
@@ -76,7 +77,9 @@ class StoreLease:
         record, unseen_s = None, 0.0
         if entry is not None and self._seen is not None:
             record, unseen_s = self._seen[1], self._clock.wall() - self._seen[2]
-        if not role.may_take(record, self._unit_id, unseen_s, self._length_s(), gone_unit_id):
+        # Back since then, and Grid Master again: that holding was not fenced off.
+        gone = gone_unit_id if record is not None and record.epoch <= highest_epoch else None
+        if not role.may_take(record, self._unit_id, unseen_s, self._length_s(), gone):
             return False
         self.replaced_s = self._seen[2] if self._seen is not None else -math.inf
         taken = role.LeaseRecord(self._unit_id, max(highest_epoch, record.epoch if record else 0) + 1)
@@ -93,14 +96,13 @@ class StoreLease:
 
     async def hand_to(self, unit_id: str) -> None:
         """Give it to another unit (or, with an empty id, to nobody)."""
-        if self._held is None:
-            return
-        record = role.LeaseRecord(unit_id, self._held.epoch + (1 if unit_id else 0))
-        self._held = None
-        try:
-            await self._store.update(LEASE, record.to_json(), self._revision)
-        except ClusterError:
-            return
+        async with self._writing:
+            if self._held is None:
+                return
+            record = role.LeaseRecord(unit_id, self._held.epoch + (1 if unit_id else 0))
+            self._held = None
+            with contextlib.suppress(ClusterError):
+                await self._store.update(LEASE, record.to_json(), self._revision)
 
     async def _write(self, record: role.LeaseRecord, revision: int | None) -> bool:
         sent_wall_s = self._clock.wall()

@@ -30,7 +30,7 @@ from .timing import Timing
 
 _LOGGER = logging.getLogger(__name__)
 # Steps that can be taken up again where a reading did not come: whose it was, and why, is known a little later.
-READING = (Step.ACTIVATE, Step.CHECK_RAMP_UP, Step.WARM_UP, Step.EXCHANGE)
+READING = (Step.ACTIVATE, Step.CHECK_RAMP_UP, Step.AUTHORISE, Step.WARM_UP, Step.EXCHANGE)
 # Steps by which a deal leaves the line: they go on while another deal cannot finish its transition.
 ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 

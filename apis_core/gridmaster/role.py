@@ -46,6 +46,8 @@ class Role:
         # The units that could ever be reached from here, alive or not; None where that is nobody's question.
         self.reachable: Callable[[], Collection[str]] | None = None
         self._leaving = False
+        # When whoever this unit took the role from may command no more [wall s].
+        self._free_s = -math.inf
         self._work: asyncio.Task[None] | None = None
         self._lease = StoreLease(cluster.store, clock, settings.unit_id, lambda: settings.policy.times.lease_length_s, self._end_work)
         self.master: GridMaster | None = None
@@ -77,7 +79,9 @@ class Role:
             while True:
                 try:
                     if not self._leaving and not self.read_only and await self._should_try() and await self._take():
-                        await self._hold()
+                        await (self._lease.hand_to("") if self._leaving else self._hold())
+                        # However a holding ends, none follows another without a pause.
+                        await self._clock.sleep_wall(self._settings.policy.times.lease_retry_s)
                 except ClusterError as error:
                     # Cut off from the store: whoever reaches it takes the role.
                     _LOGGER.debug("%s: the role: %s", self._settings.unit_id, error)
@@ -99,7 +103,7 @@ class Role:
                 self._end_work()
 
     async def _take(self) -> bool:
-        """Take the role with an epoch above all that members report; from a holder that is gone once all others agree."""
+        """Take the role with an epoch above all that members report; from a holder that is gone once all who are there agree."""
         live = self._cluster.live() & set(self._settings.policy.member_unit_ids)
         highest = max(await self._highest_of(live), self._highest_epoch(), self._lease.seen_epoch)
         holder = self._lease.holder
@@ -112,18 +116,19 @@ class Role:
                 return False
         taken = await self._lease.try_take(highest, gone)
         if taken and gone is not None:
-            # Whoever held it may command until its last renewal is so old. Others who wanted it too may have had this one fenced off
-            # as well, before they saw that it was taken.
-            free_s = self._lease.replaced_s + self._settings.policy.times.command_right_s
-            await self._clock.sleep_wall(free_s - EPOCH_TIMEOUT_S - self._clock.wall())
+            # Whoever held it may command until its last renewal is so old.
+            self._free_s = self._lease.replaced_s + self._settings.policy.times.command_right_s
+            await self._clock.sleep_wall(self._free_s - EPOCH_TIMEOUT_S - self._clock.wall())
+            # Others who wanted it too may have had this one fenced off as well, before they saw that it was taken.
             taken = await self._lease.renew(await self._highest_of(live))
-            await self._clock.sleep_wall(free_s - self._clock.wall())
+        if taken:
+            await self._clock.sleep_wall(self._free_s - self._clock.wall())
         return taken
 
     async def _highest_of(self, unit_ids: Collection[str]) -> int:
         """The highest epoch that any of these reports."""
         answers = await self._cluster.scatter(unit_ids, EPOCH, {}, EPOCH_TIMEOUT_S)
-        return max((int(answer.get("epoch", 0)) for answer in answers.values()), default=0)
+        return max((epoch for answer in answers.values() if isinstance(epoch := answer.get("epoch"), int)), default=0)
 
     def _retry_s(self) -> float:
         # The lease is wall time; the wait is in the community's.

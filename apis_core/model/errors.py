@@ -56,7 +56,7 @@ class NoAnswerError(ClusterError):
 
 
 class NotReadError(NoAnswerError):
-    """A unit gave no fresh reading: who waited for it has commanded nothing yet."""
+    """A unit gave no fresh reading: what was ordered has been carried out, what comes next has not been ordered."""
 
 
 class StoreConflictError(ClusterError):

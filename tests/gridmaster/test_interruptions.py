@@ -42,25 +42,29 @@ async def deal(c: VirtualCommunity, giver: str, taker: str, wh: int) -> None:
     await c.community.create_deal(giver, taker, wh, who="test", requester=taker)
 
 
-def test_a_reading_that_does_not_come_as_a_deal_starts_does_not_end_it() -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_reading_that_does_not_come_as_a_deal_starts_does_not_end_it(is_first: bool) -> None:
     async def story(c: VirtualCommunity) -> None:
         await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
         await c.settle(5)
-        await deal(c, "E002", "E003", 100)
-        await c.started(1)
+        if not is_first:
+            await deal(c, "E002", "E003", 100)
+            await c.started(1)
+        # The reference is silent from the moment that the deal's other unit is switched on.
+        reference, other = ("E004", "E002") if is_first else ("E003", "E004")
         silent_until_s = math.inf
 
         def switched_on(request: DeviceRequest) -> None:
             nonlocal silent_until_s
-            if request.expect_mode is ConverterMode.CHARGE and silent_until_s == math.inf:
-                silent_until_s = c.clock.monotonic() + 2
+            if request.expect_mode in {ConverterMode.CHARGE, ConverterMode.DISCHARGE} and silent_until_s == math.inf:
+                silent_until_s = c.clock.monotonic() + 0.5
 
         async def silence() -> Any:
             await c.clock.sleep(0.3)
             raise DriverError("no answer")
 
-        c.faults["E004"] = switched_on
-        c.faults["E003"] = lambda _request: silence() if c.clock.monotonic() < silent_until_s < math.inf else None
+        c.faults[other] = switched_on
+        c.faults[reference] = lambda _request: silence() if c.clock.monotonic() < silent_until_s < math.inf else None
         second = await c.community.create_deal("E002", "E004", 20, who="test", requester="E004")
         await c.settle(600)
         assert silent_until_s < math.inf

@@ -28,7 +28,7 @@ SEEN_WITH = {
     "reference_before_current_modes": 5,
     "reference_too_early": 33,
     "leak_check_on_old_readings": 0,
-    "two_in_transition": 64,
+    "two_in_transition": 130,
     "no_way_back": 18,
     "grant_not_released": 0,
     "counted_twice": 0,
