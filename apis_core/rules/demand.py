@@ -96,16 +96,21 @@ def accept(wanted: Offer, scenario: Scenario, standing: Standing, policy: Policy
     """What the unit offers in answer to another unit's request, or why it does not. The request's amount is no limit."""
     if wanted.pair_unit_id not in (None, standing.unit_id):
         return Decline(standing.unit_id, f"the request is for {wanted.pair_unit_id} only")
+    offer = acceptance(wanted.direction.opposite, scenario, standing, policy, hardware)
+    if isinstance(offer, Offer) and offer.pair_unit_id not in (None, wanted.unit_id):
+        return Decline(standing.unit_id, f"accepts from {offer.pair_unit_id} only")
+    return offer
+
+
+def acceptance(direction: Direction, scenario: Scenario, standing: Standing, policy: Policy, hardware: Hardware) -> Offer | Decline:
+    """What the unit accepts to charge or discharge, or why it does not; from its offer's pair only, if that names one."""
     status = status_at(scenario, standing)
     if isinstance(status, Decline):
         return status
     band, battery = status
-    direction = wanted.direction.opposite
     condition = band.accepts.get(battery.status, {}).get(direction)
     if condition is None:
         return Decline(standing.unit_id, f"status {battery.status} does not accept to {direction}")
-    if condition.pair_unit_id not in (None, wanted.unit_id):
-        return Decline(standing.unit_id, f"accepts from {condition.pair_unit_id} only")
     return _offer(direction, condition, standing, policy, hardware)
 
 

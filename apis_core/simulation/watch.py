@@ -1,7 +1,8 @@
 """Who wakes whom in a run in which nobody looks periodically.
 
 A unit's wishes change when its battery passes an edge of its scenario, when a time band begins, when one of its deals
-has ended, or, while it asks in vain, when anybody's has. When that will be is foreseen from the physics.
+has ended, or, while it asks in vain, when somebody begins to accept what it asks for. When that will be is foreseen from
+the physics; who accepts nothing of the kind is not asked.
 """
 
 from bisect import bisect_left, bisect_right
@@ -11,6 +12,7 @@ from datetime import timedelta
 import numpy as np
 
 from ..emulator.leap import LeapingEngine
+from ..model.deal import Direction
 from ..model.errors import ApisError
 from ..model.scenario import TimeBand
 from ..node import Node
@@ -40,8 +42,11 @@ class Watchman:
         self._low_wh = np.full(len(nodes), -np.inf)
         self._high_wh = np.full(len(nodes), np.inf)
         self._known: dict[str, tuple[str, ...]] = {}
+        self._accepted: dict[str, frozenset[Direction]] = dict.fromkeys(nodes, frozenset(Direction))
         self._bands: dict[str, TimeBand | None] = {}
         self._changed = board.listen(lambda key: key.startswith(DEAL))
+        for node in nodes.values():
+            node.mediator.who_accepts = self._who_accepts
 
     @staticmethod
     def _edges_of(node: Node) -> tuple[list[float], list[float]]:
@@ -55,15 +60,15 @@ class Watchman:
         while True:
             self._catch_up()
             passed = self._passed()
-            self._wake({*passed, *self._in_new_band()})
+            await self._wake({*passed, *self._in_new_band()})
             await self._tell_master([unit_id for unit_id in passed if self._board.own_deals(unit_id)])
-            self._follow_deals()
+            await self._follow_deals()
             self._aim()
             due_s = self._offset_s + self._engine.first_outside_s(self._low_wh, self._high_wh)
             due_s = min(due_s, self._clock.monotonic() + self._until_next_band_s())
             if await wait_for(self._clock, due_s, self._changed):
                 # What a converter does has changed, perhaps: all that happens within one period is looked at once.
-                self._follow_deals()
+                await self._follow_deals()
                 await self._clock.sleep(next_on_grid_s(self._clock.monotonic(), self._period_s))
 
     def _passed(self) -> list[str]:
@@ -81,26 +86,29 @@ class Watchman:
                 found.append(unit_id)
         return found
 
-    def _wake(self, unit_ids: Collection[str]) -> None:
-        """These may want something else now; who asks in vain has to ask nobody but them again."""
+    def _who_accepts(self, direction: Direction) -> list[str]:
+        """Units that accepted this when their deals or their battery's band last changed."""
+        return [unit_id for unit_id, accepted in self._accepted.items() if direction in accepted]
+
+    async def _look_at(self, unit_ids: Collection[str]) -> frozenset[Direction]:
+        """What these accept now; all that any of them does."""
+        for unit_id in sorted(unit_ids):
+            self._accepted[unit_id] = await self._nodes[unit_id].mediator.accepted_directions()
+        return frozenset().union(*(self._accepted[unit_id] for unit_id in unit_ids))
+
+    async def _wake(self, unit_ids: Collection[str]) -> None:
+        """These may want something else now; so may who asked in vain for what one of them accepts."""
+        accepted = await self._look_at(unit_ids)
         for unit_id, node in self._nodes.items():
-            if unit_id in unit_ids:
-                node.mediator.only_ask = None
-                node.user.wake.set()
-            elif node.user.asks_in_vain and unit_ids:
-                if not node.user.wake.is_set():
-                    node.mediator.only_ask = set()
-                if node.mediator.only_ask is not None:
-                    node.mediator.only_ask |= set(unit_ids)
+            vain = node.user.asks_in_vain
+            if unit_id in unit_ids or (vain is not None and vain.opposite in accepted):
                 node.user.wake.set()
 
-    def _follow_deals(self) -> None:
-        """Who had a deal that has left the store may want another; so may all who ask in vain."""
-        deals = {deal.deal_id: deal for deal in self._board.deals()}
-        gone = set(self._known) - set(deals)
-        free = {unit_id for deal_id in gone for unit_id in self._known[deal_id]}
-        self._known = {deal_id: deal.unit_ids for deal_id, deal in deals.items()}
-        self._wake(free)
+    async def _follow_deals(self) -> None:
+        """Who had a deal that has left the store may want another, or accept one; who has made one accepts less."""
+        known, self._known = self._known, {deal.deal_id: deal.unit_ids for deal in self._board.deals()}
+        await self._look_at({unit_id for deal_id in set(self._known) - set(known) for unit_id in self._known[deal_id]})
+        await self._wake({unit_id for deal_id in set(known) - set(self._known) for unit_id in known[deal_id]})
 
     def _aim(self) -> None:
         """The edges next to where each battery is."""

@@ -4,7 +4,7 @@ An accept is a reservation that ends by itself, and at once when it loses. A dea
 grant of each side in it; nothing else has to change at the same time.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 import logging
@@ -68,8 +68,8 @@ class Mediator:
         self._willing = willing
         self._bring_up_to_date = bring_up_to_date
         self._reservations: dict[str, _Reservation] = {}
-        # Units that may answer otherwise than last time, where somebody knows; None for all.
-        self.only_ask: set[str] | None = None
+        # Who would accept to charge or discharge, where somebody foresees it; None to ask all.
+        self.who_accepts: Callable[[Direction], Collection[str]] | None = None
         cluster.handle(REQUEST, self._on_request)
         cluster.handle(CONFIRM, self._on_confirm)
         cluster.handle(RELEASE, self._on_release)
@@ -95,6 +95,20 @@ class Mediator:
         capacity_a = self._settings.hardware.grid_current_capacity_a
         deals = self._board.own_deals(unit_id)
         return slots.refusal(unit_id, direction, grid_current_a, capacity_a, deals, self.promises(besides))
+
+    async def accepted_directions(self) -> frozenset[Direction]:
+        """What the unit might accept until its deals or its battery's band change, whoever asks."""
+        settings, room = self._settings, self._settings.policy.deal_grid_current_a
+        possible = frozenset(direction for direction in Direction if self.refusal(direction, room) is None)
+        if self._board.own_deals(settings.unit_id):
+            # What it expects to have changes with its load while its deals go on.
+            return possible
+        await self._bring_up_to_date()
+        standing = self._standing()
+        if isinstance(standing, Decline):
+            return possible
+        offers = (demand.acceptance(direction, settings.scenario, standing, settings.policy, settings.hardware) for direction in possible)
+        return frozenset(offer.direction for offer in offers if isinstance(offer, Offer))
 
     async def negotiate(self, offer: Offer) -> Deal | Decline:
         """Offer a request to every live member, choose, and make the deal; or why there is none."""
@@ -186,8 +200,8 @@ class Mediator:
     async def _ask_all(self, negotiation_id: str, offer: Offer) -> tuple[list[Offer], list[Decline]]:
         policy = self._settings.policy
         others = self._cluster.live() & set(policy.member_unit_ids) - {self._settings.unit_id}
-        if self.only_ask is not None:
-            others &= self.only_ask
+        if self.who_accepts is not None:
+            others &= set(self.who_accepts(offer.direction.opposite))
         message = {"negotiationId": negotiation_id, "request": self._worded(offer)}
         answers = await self._cluster.scatter(others, REQUEST, message, policy.negotiation_timeout_s)
         accepts, declines = [], [Decline(unit, "did not answer") for unit in sorted(others - set(answers))]

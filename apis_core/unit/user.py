@@ -5,6 +5,7 @@ from collections.abc import Callable
 import logging
 import random
 
+from ..model.deal import Direction
 from ..model.errors import ApisError
 from ..model.modes import OperationMode
 from ..model.negotiation import Decline
@@ -40,6 +41,7 @@ class User:
         self._rng = rng
         self._willing = willing
         self._failures = 0
+        self._asked: Direction | None = None
         self._mediator: Mediator | None = None
         self.last_decline = ""
         # Set by whoever knows that the unit may want something else now.
@@ -50,9 +52,9 @@ class User:
         self._mediator = mediator
 
     @property
-    def asks_in_vain(self) -> bool:
-        """Whether the unit's last request found nobody."""
-        return self._failures > 0
+    def asks_in_vain(self) -> Direction | None:
+        """What the unit's last request was for, if it found nobody."""
+        return self._asked if self._failures else None
 
     def standing(self) -> demand.Standing | Decline:
         """The unit's position now, or why it cannot be told."""
@@ -98,8 +100,7 @@ class User:
 
     def _look_once_more(self) -> None:
         """After a deal there may be room for one more; where nobody looks periodically, this is a reason to look."""
-        if self._clock.is_quiet and self._mediator is not None:
-            self._mediator.only_ask = None
+        if self._clock.is_quiet:
             self.wake.set()
 
     async def look(self) -> str | None:
@@ -118,6 +119,7 @@ class User:
         refusal = self._mediator.refusal(offer.direction, offer.grid_current_a)
         if refusal is not None:
             return refusal
+        self._asked = offer.direction
         result = await self._mediator.negotiate(offer)
         if isinstance(result, Decline):
             self._failures += 1
