@@ -8,8 +8,8 @@ import math
 from ..model.contact import Contact, Target
 from ..model.deal import Deal, Side
 from ..model.errors import ApisError
-from ..ports import Clock, Cluster, Lease
-from ..rules import energy, lifecycle
+from ..ports import Clock, Cluster, Json, Lease
+from ..rules import energy, lifecycle, role
 from ..rules.reference import Line
 from ..unit.board import Board
 from ..unit.settings import Settings
@@ -89,17 +89,22 @@ class Contacts:
         members, sent_s, renewed_s = self._settings.policy.member_unit_ids, self._clock.wall(), self._lease.renewed_wall_s
         self._telling_since_s = sent_s if self._telling_since_s is None else self._telling_since_s
         answers = await self._cluster.scatter(members, CONTACT, self.message(line).to_json(), ANSWER_S)
-        followers = [unit_id for unit_id, answer in answers.items() if answer.get("epoch") == self._lease.epoch]
-        newest = max((epoch for answer in answers.values() if isinstance(epoch := answer.get("epoch"), int)), default=0)
+        unspoken_s = {unit_id: _unspoken_s(answer) for unit_id, answer in answers.items()}
+        followers = {
+            unit_id: age_s
+            for unit_id, age_s in unspoken_s.items()
+            if age_s is not None and answers[unit_id].get("epoch") == self._lease.epoch
+        }
+        epochs = (answer.get("epoch") for answer in answers.values())
+        newest = max((epoch for epoch in epochs if role.is_plausible(epoch, self._lease.epoch)), default=0)
         if newest > self._lease.epoch and not self.is_overtaken:
             self.is_overtaken = True
             self._on_overtaken()
-        for unit_id in followers:
-            unspoken_s = float(answers[unit_id].get("unspokenS", 0.0))
+        for unit_id, age_s in followers.items():
             # A guard cannot stop a converter that it does not reach: such a unit is no more silent than it says.
-            self.unspoken_s[unit_id] = unspoken_s if answers[unit_id].get("stopsItself") else 0.0
+            self.unspoken_s[unit_id] = age_s if answers[unit_id].get("stopsItself") else 0.0
             # No reference promises more than its dead-man: what it has not spoken for, it has not acknowledged.
-            self.acknowledged(unit_id, renewed_s - unspoken_s, sent_s - self.unspoken_s[unit_id])
+            self.acknowledged(unit_id, renewed_s - age_s, sent_s - self.unspoken_s[unit_id])
         if 2 * len(followers) > len(members):
             self._sign_s = max(self._sign_s, sent_s)
 
@@ -134,3 +139,9 @@ class Contacts:
     async def pause(self, wake: asyncio.Event) -> None:
         """Until the next word is due."""
         await wait_for_wall(self._clock, self._clock.wall() + self._settings.policy.times.contact_period_s, wake)
+
+
+def _unspoken_s(answer: Json) -> float | None:
+    """For how long a member has not spoken for its converter [wall s]; None where what it says is no time: it acknowledges nothing."""
+    told = answer.get("unspokenS", 0.0)
+    return float(told) if isinstance(told, int | float) and 0 <= told < math.inf else None

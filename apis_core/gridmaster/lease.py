@@ -1,6 +1,6 @@
 """The Grid Master's lease, on top of any store with compare-and-set.
 
-Each change of holder raises the epoch. A holder renews by compare-and-set; whoever watches judges by its own clock how
+Each change of holder raises the epoch, and so does a holder that finds itself fenced off. A holder renews by compare-and-set; whoever watches judges by its own clock how
 long the lease has not changed. A renewal whose answer was lost is read back: if it holds our own count it was applied.
 """
 

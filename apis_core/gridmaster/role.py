@@ -126,9 +126,10 @@ class Role:
         return taken
 
     async def _highest_of(self, unit_ids: Collection[str]) -> int:
-        """The highest epoch that any of these reports."""
+        """The highest epoch that any of these reports, and that can be one."""
         answers = await self._cluster.scatter(unit_ids, EPOCH, {}, EPOCH_TIMEOUT_S)
-        return max((epoch for answer in answers.values() if isinstance(epoch := answer.get("epoch"), int)), default=0)
+        known = max(self._highest_epoch(), self._lease.seen_epoch)
+        return max((epoch for answer in answers.values() if role.is_plausible(epoch := answer.get("epoch"), known)), default=0)
 
     def _retry_s(self) -> float:
         # The lease is wall time; the wait is in the community's.

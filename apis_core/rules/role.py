@@ -6,15 +6,18 @@ machines' clocks are ever compared.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeIs
 
 from ..model.errors import MessageError
 from ..model.policy import Policy
 
+# No community changes its Grid Master so often while a unit is away.
+EPOCH_STEP_MAX = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """The lease as stored. `epoch` is the fencing token: it grows with every change of holder."""
+    """The lease as stored. `epoch` is the fencing token: it never falls, and no two holders ever have the same."""
 
     holder: str
     epoch: int
@@ -36,6 +39,11 @@ class LeaseRecord:
             return cls(str(data["holder"]), int(data["epoch"]), int(data["renewal"]))
         except (KeyError, TypeError, ValueError) as error:
             raise MessageError(f"lease: {error!r} in {data!r:.200}") from error
+
+
+def is_plausible(epoch: object, known: int) -> TypeIs[int]:
+    """Whether an epoch as somebody told it can be one, where `known` is the highest there was: a wild one would bar every holder for good."""
+    return isinstance(epoch, int) and epoch <= known + EPOCH_STEP_MAX
 
 
 def desired_unit(policy: Policy, reference_unit_id: str | None, live: Collection[str]) -> str | None:

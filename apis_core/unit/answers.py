@@ -8,6 +8,7 @@ from ..model.deal import Deal
 from ..model.errors import Category, CommandRefusedError, ErrorReport, Extent, LedgerError, Level, MessageError
 from ..model.modes import Command, CommandKind
 from ..ports import Clock, Cluster, Json, Ledger
+from ..rules import role
 from . import deal_log
 from .board import LEASE, Board
 from .controller import Controller, energy_json
@@ -16,8 +17,6 @@ from .sentry import Sentry
 from .settings import Settings
 from .subjects import COMMAND, CONTACT, EPOCH, LEAVING, READ, RECORD, SNAPSHOT
 
-# No community changes its Grid Master so often while a unit is away.
-EPOCH_STEP_MAX = 100_000
 _ACTIVE = {
     CommandKind.VOLTAGE_REFERENCE: ConverterMode.VOLTAGE_REFERENCE,
     CommandKind.WILL_TAKE_OVER: ConverterMode.VOLTAGE_REFERENCE,
@@ -125,16 +124,16 @@ class Answers:
         self._sentry.heard(contact, arrived_s)
 
     def _plausible(self, epoch: object) -> int:
-        """An epoch as it came, if it can be one: each holder of the role adds one to the highest there is.
+        """An epoch as it came, if it can be one: whoever takes the role goes on from the highest there is.
 
         Raises:
             MessageError: for anything that would fence off every Grid Master for good.
 
         """
         lease = (self._board.value(LEASE) or {}).get("epoch", 0)
-        highest = max(self._controller.highest_epoch, int(lease)) + EPOCH_STEP_MAX
-        if not isinstance(epoch, int) or epoch > highest:
-            raise MessageError(f"epoch: found {epoch!r:.40}, expected at most {highest}")
+        known = max(self._controller.highest_epoch, int(lease))
+        if not role.is_plausible(epoch, known):
+            raise MessageError(f"epoch: found {epoch!r:.40}, expected at most {known + role.EPOCH_STEP_MAX}")
         return epoch
 
     async def _on_leaving(self, sender: str, _message: Json) -> None:

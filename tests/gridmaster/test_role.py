@@ -4,9 +4,10 @@ import asyncio
 
 from apis_core.model.errors import Category, DriverError, ErrorReport, Extent, Level
 from apis_core.model.modes import OperationMode
+from apis_core.ports import Json
 from apis_core.rules.role import LeaseRecord
 from apis_core.unit.board import LEASE
-from apis_core.unit.subjects import EPOCH
+from apis_core.unit.subjects import CONTACT, EPOCH
 from tests.builders import VirtualCommunity, a_policy, in_virtual_time
 
 CHARGES = {"E001": 70.0, "E002": 80.0, "E003": 50.0, "E004": 50.0}
@@ -108,5 +109,30 @@ def test_a_grid_master_that_ends_in_an_emergency_ends() -> None:
         emergency.cancel()
         c.faults.clear()
         answers.set()
+
+    in_virtual_time(story, CHARGES, a_policy(4))
+
+
+def test_one_member_that_says_nonsense_bars_nobody() -> None:
+    async def nonsense_contact(_sender: str, message: Json) -> Json:
+        return {"epoch": message["epoch"], "unspokenS": "for ever", "stopsItself": True}
+
+    async def nonsense_epoch(_sender: str, _message: Json) -> Json:
+        return {"epoch": 10**30}
+
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(5)
+        odd = c.community.nodes["E004"].cluster
+        odd.handle(CONTACT, nonsense_contact)
+        odd.handle(EPOCH, nonsense_epoch)
+        await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
+        await c.started(1)
+        first = c.community.snapshot_now()
+        assert first.grid_master is not None
+        await c.community.kill_unit(first.grid_master)
+        await c.settle(40)
+        assert c.community.snapshot_now().grid_master not in (None, first.grid_master)
+        assert first.epoch < c.community.snapshot_now().epoch < first.epoch + 20
 
     in_virtual_time(story, CHARGES, a_policy(4))
