@@ -15,7 +15,7 @@ from ..model.converter import ConverterMode
 from ..model.deal import Deal, Side
 from ..model.errors import ApisError, Category, ErrorReport, Extent, Level, NotReadError
 from ..model.modes import CommandKind, OperationMode
-from ..rules import energy, lifecycle, optimisation, overload
+from ..rules import lifecycle, optimisation, overload
 from ..rules.lifecycle import Step
 from ..rules.modes import deals_must_end
 from ..rules.reactions import Reaction, reactions
@@ -25,6 +25,7 @@ from ..unit.board import ALERT, LEASE, MODE
 from ..waiting import wait_for
 from . import beginnings, endings, hand_over, mending
 from .access import Access, DealGoneError
+from .agenda import SOON, Agenda
 from .leak_check import LeakCheck
 from .timing import Timing
 
@@ -50,12 +51,11 @@ class GridMaster:
         self._told: dict[str, str] = {}
         self._looking: asyncio.Task[bool] | None = None
         self._ramps: dict[str, tuple[float, float]] = {}
-        self._due_s: dict[str, float] = {}
         self._held_s: dict[str, float] = {}
         self._moves: dict[str, int] = {}
+        self._agenda = Agenda(access, self._wake)
         self._timing = Timing()
         self.leak_check = LeakCheck(unit_id, access, lambda message: self._warn_once("leak check", message))
-        self._predicted_s: dict[str, float] = {}
         self._running: frozenset[str] = frozenset()
         self._alert_until_s = float("-inf")
         # Held during a look at the deals; whoever moves the role takes it first, so that no sequence is cut in two.
@@ -120,7 +120,7 @@ class GridMaster:
         running = [deal for deal in access.board.deals() if deal.is_running]
         for deal in running:
             try:
-                self._predict(await access.count_in_passing(deal))
+                self._agenda.predict(await access.count_in_passing(deal))
             except DealGoneError:
                 continue
         reports = self.leak_check.look()
@@ -143,14 +143,12 @@ class GridMaster:
                     self._warn_once("pass", f"a look at the deals failed: {error}")
                     again = False
                 if access.clock.is_quiet:
-                    self._predict_from_readings()
+                    self._agenda.predict_from_readings()
             if again:
                 await asyncio.sleep(0)
                 continue
             period_s = access.clock.period(access.policy.main_loop_period_s)
-            # What was due when the look began and is still there could not be served: it waits for the next event or period.
-            ahead = [due_s for due_s in self._due_s.values() if due_s > begun_s]
-            await wait_for(access.clock, next_pass_s(begun_s, period_s, ahead), self._wake)
+            await wait_for(access.clock, next_pass_s(begun_s, period_s, self._agenda.ahead_s(begun_s)), self._wake)
 
     async def _interruptible_pass(self) -> bool:
         """One look; cut short where an emergency takes over the line, which takes something that breaks."""
@@ -179,8 +177,7 @@ class GridMaster:
         if await self._mend() or await self._cleared(mending.clear_second_references):
             return True
         deals = self._access.board.deals()
-        there = {deal.deal_id for deal in deals}
-        self._due_s = {key: due for key, due in self._due_s.items() if key in there}
+        self._agenda.keep_only({deal.deal_id for deal in deals})
         must_end = self._must_end(deals)
         ordered = lifecycle.order(deals, must_end, self._access.policy.large_capacity_unit_ids)
         line_is_taken = False
@@ -223,14 +220,14 @@ class GridMaster:
             return False
         self._warn(f"{lost}: current modes go to wait, deals start again")
         await mending.reset_line(self._access, lost)
-        self._due_s.clear()
+        self._agenda.clear()
         self._ramps.clear()
         return True
 
     async def _cleared(self, clear: Callable[[Access, Callable[[str], None]], Awaitable[bool]]) -> bool:
         """Whether something that is on without a deal was switched off; what a person does by hand is nobody's business."""
         access = self._access
-        again_s = self._cleared_s + access.policy.main_loop_period_s / 5
+        again_s = self._cleared_s + SOON * access.policy.main_loop_period_s
         # A converter that does not follow, or whose readings lie, is ordered off over and over, but not without a pause.
         if access.board.mode is OperationMode.MANUAL or access.clock.monotonic() < again_s:
             return False
@@ -245,7 +242,7 @@ class GridMaster:
 
     def _hold_line(self, deal: Deal, reason: str) -> None:
         """The reference stays on because something may still be: people are told, once."""
-        self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
+        self._agenda.again(deal, periods=1)
         self._warn_once(deal.deal_id, f"deal {deal.deal_id}: {reason}")
 
     def _must_end(self, deals: tuple[Deal, ...]) -> dict[str, str]:
@@ -288,15 +285,15 @@ class GridMaster:
                 self._has_ended(deal)
             case Step.STOP:
                 await endings.stop(access, deal, reason or "asked")
-                self._due_s.pop(deal.deal_id, None)
+                self._agenda.done(deal)
             case Step.ACTIVATE:
                 return await self._activate(deal)
             case Step.CHECK_RAMP_UP:
                 found = await beginnings.check_ramp_up(access, deal, self._ramps)
                 if not isinstance(found, Deal):
-                    self._due_s[deal.deal_id] = found
+                    self._agenda.at(deal, found)
                     return False
-                self._due_s.pop(deal.deal_id, None)
+                self._agenda.done(deal)
             case Step.AUTHORISE:
                 proved = await beginnings.authorise(access, deal)
                 if proved is not None:
@@ -309,14 +306,17 @@ class GridMaster:
 
     async def _activate(self, deal: Deal) -> bool:
         access = self._access
-        if access.board.alert is not None or deals_must_end(access.board.mode) or self._completion_is_near():
+        now_s, completions_s = access.clock.monotonic(), self._agenda.completions_s()
+        if access.board.alert is not None or deals_must_end(access.board.mode):
             return False
-        spaced_s = self._timing.may_begin_s(deal, access.clock.monotonic(), self._completions_s(), access.policy)
-        if access.clock.monotonic() < spaced_s:
-            self._due_s[deal.deal_id] = spaced_s
+        if self._timing.is_line_needed_soon(now_s, completions_s, access.policy):
+            return False
+        spaced_s = self._timing.may_begin_s(deal, now_s, completions_s, access.policy)
+        if now_s < spaced_s:
+            self._agenda.at(deal, spaced_s)
             return False
         if self.leak_check.is_due() or access.board.value(hand_over.KEY) is not None:
-            self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
+            self._agenda.again(deal)
             return False
         begun_s = access.clock.monotonic()
         try:
@@ -337,34 +337,24 @@ class GridMaster:
             if too_long is not None:
                 await endings.discard(access, deal, too_long)
                 return True
-            self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
+            self._agenda.again(deal)
             return False
         if isinstance(outcome, Deal):
             self._timing.begins(deal, begun_s)
         if isinstance(outcome, Never):
             _LOGGER.info("deal %s is discarded: %s", deal.deal_id, outcome.reason)
             await endings.discard(access, deal, outcome.reason)
-        self._due_s.pop(deal.deal_id, None)
+        self._agenda.done(deal)
         return True
 
     def _has_ended(self, deal: Deal) -> None:
-        self._due_s.pop(deal.deal_id, None)
+        self._agenda.done(deal)
         self._timing.ended(deal, self._access.clock.monotonic())
-
-    def _completion_is_near(self) -> bool:
-        """Whether a running deal will need the line before a transition begun now would be over."""
-        access = self._access
-        return self._timing.is_line_needed_soon(access.clock.monotonic(), self._completions_s(), access.policy)
-
-    def _completions_s(self) -> list[float]:
-        """When running deals are predicted to be complete."""
-        running = {deal.deal_id for deal in self._access.board.deals() if deal.is_started}
-        return [due_s for key, due_s in self._due_s.items() if key in running]
 
     def _started(self, deal: Deal) -> None:
         """A deal exchanges from now on."""
         self._timing.started(deal, self._access.clock.monotonic())
-        self._predict(deal)
+        self._agenda.predict(deal)
 
     async def _exchange(self, deal: Deal) -> bool:
         """Look at a started deal whose end is due: stop it if its amount has been exchanged."""
@@ -380,23 +370,23 @@ class GridMaster:
             else:
                 self._warn(f"deal {deal.deal_id} is interrupted: {by_itself}")
                 await mending.interrupt(access, deal, by_itself)
-            self._due_s.pop(deal.deal_id, None)
+            self._agenda.done(deal)
             return True
         begun_s = access.clock.monotonic()
         await access.read(deal.unit_on(Side(access.policy.reference_side)))
         deal = await access.count(deal)
         if deal.cumulate_amount_wh < deal.amount_wh:
-            self._predict(deal)
+            self._agenda.predict(deal)
             return False
         exchanged_s = (access.clock.now() - (deal.start_time or access.clock.now())).total_seconds()
         self._timing.stops(deal, begun_s, exchanged_s, access.policy)
         await endings.stop(access, deal, None)
-        self._due_s.pop(deal.deal_id, None)
+        self._agenda.done(deal)
         return True
 
     def _is_due(self, deal: Deal) -> bool:
         """Whether a started deal is to be looked at: its end is predicted for now, or one of its units carries it no longer."""
-        return self._due_s.get(deal.deal_id, math.inf) <= self._access.clock.monotonic() or self._ended_by_itself(deal) is not None
+        return self._agenda.due_s(deal) <= self._access.clock.monotonic() or self._ended_by_itself(deal) is not None
 
     def _ended_by_itself(self, deal: Deal) -> str | None:
         """Which unit carries a started deal no longer, and why; None if both do."""
@@ -410,42 +400,15 @@ class GridMaster:
                 return f"{unit_id} went to wait by itself"
         return None
 
-    def _predict(self, deal: Deal) -> None:
-        """When the deal's amount will have been exchanged at the present power."""
-        access = self._access
-        side = Side(access.policy.reference_side)
-        unit_id = deal.unit_on(side)
-        reading = access.readings.get(unit_id)
-        if not deal.is_started or reading is None:
-            return
-        power_w = energy.deal_power_w(reading.converter.meter, side.sign, deal.compensated_current_a(unit_id))
-        seconds = energy.seconds_to_complete(deal.amount_wh, access.counted_wh(deal), power_w)
-        if seconds is None:
-            self._due_s.pop(deal.deal_id, None)
-        else:
-            due_s = reading.monotonic_s + seconds
-            self._due_s[deal.deal_id] = access.contacts.complete_s[deal.deal_id] = due_s
-            if due_s <= access.clock.monotonic():
-                self._wake.set()
-
-    def _predict_from_readings(self) -> None:
-        """Nobody reads periodically in a quiet run: what a step has read of a unit says when its other deals will be complete."""
-        access, side = self._access, Side(self._access.policy.reference_side)
-        for deal in access.board.deals():
-            reading = access.readings.get(deal.unit_on(side))
-            if deal.is_started and reading is not None and reading.monotonic_s > self._predicted_s.get(deal.deal_id, -math.inf):
-                self._predicted_s[deal.deal_id] = reading.monotonic_s
-                self._predict(deal)
-
     async def _dispose(self, deal: Deal) -> bool:
-        if self._due_s.get(deal.deal_id, 0.0) > self._access.clock.monotonic():
+        if self._agenda.has_to_wait(deal):
             return False
         if await self._access.dispose(deal):
             _LOGGER.info("deal %s ended with %.2f of %d Wh", deal.deal_id, deal.cumulate_amount_wh, deal.amount_wh)
             for memory in self._memories():
                 memory.pop(deal.deal_id, None)
             return True
-        self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s
+        self._agenda.again(deal, periods=1)
         return False
 
     def _memories(self) -> tuple[dict[str, Any], ...]:
@@ -455,13 +418,11 @@ class GridMaster:
             self._unread_s,
             self._told,
             self._ramps,
-            self._due_s,
             self._held_s,
             self._moves,
             self._timing.begun_s,
             self._timing.stopping_s,
-            self._predicted_s,
-            self._access.contacts.complete_s,
+            *self._agenda.memories(),
         )
 
     def _is_asked_again(self, deal: Deal, step: Step, error: ApisError) -> bool:
@@ -473,14 +434,14 @@ class GridMaster:
         if now_s - self._unread_s.setdefault(deal.deal_id, now_s) >= access.policy.times.current_mode_dead_man_s:
             return False
         _LOGGER.info("deal %s: %s waits: %s", deal.deal_id, step, error)
-        self._due_s[deal.deal_id] = access.clock.monotonic() + access.policy.main_loop_period_s / 5
+        self._agenda.again(deal)
         return True
 
     def _failed_step(self, deal: Deal, step: Step, reason: str) -> bool:
         """Remember why a deal cannot go on, so that it is ended in order at the next look; whether that is due at once."""
         self._warn_once(deal.deal_id, f"deal {deal.deal_id}: {step} failed: {reason}")
         self._failed.setdefault(deal.deal_id, reason)
-        self._due_s[deal.deal_id] = self._access.clock.monotonic() + self._access.policy.main_loop_period_s / 5
+        self._agenda.again(deal)
         return step not in ENDINGS
 
     def _warn_once(self, about: str, message: str) -> None:
@@ -511,7 +472,7 @@ class GridMaster:
         if Reaction.SCRAM in wanted:
             await endings.scram(access, str(report))
             # What was foreseen of deals that went on is nothing that ended ones wait for.
-            self._due_s.clear()
+            self._agenda.clear()
         if Reaction.NO_NEW_DEALS in wanted:
             self._alert_until_s = access.clock.wall() + access.policy.grid_master_error_sustaining_s
             await store.put(ALERT, {"reason": report.message, "unitId": report.unit_id})
