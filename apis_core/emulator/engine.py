@@ -262,7 +262,8 @@ class Engine:
         """Command a converter's current limit."""
         if not self.stuck[unit]:
             self.current_limit_a[unit] = current_a
-            self._share_currents()
+            if not self._made_up_for(unit):
+                self._share_currents()
 
     def set_state_of_charge(self, unit: int, percent: float) -> None:
         """Put a battery at a charge [%]."""
@@ -350,25 +351,43 @@ class Engine:
     _empty: Mask = np.zeros(0, dtype=bool)
     _full: Mask = np.zeros(0, dtype=bool)
     _any_at_end: bool = True
+    # The one that holds the voltage, where it can follow every current at once.
+    _reference: int | None = None
     _active: Mask = np.zeros(0, dtype=bool)
     _any_active: bool = False
 
     def _share_currents(self) -> None:
         references, sign = self.mode == REFERENCE, _MODE_SIGN[self.mode]
+        resistance_ohm = self._resistance_ohm(references)
         self._empty, self._full = self.energy_wh <= 0, self.energy_wh >= self.capacity_wh
         self._any_at_end = bool(np.logical_or.reduce(self._empty | self._full))
         low_a, high_a = self._limits_a()
         self._converter_loss_w = self._losses[np.arange(len(self.mode)), _MODE_LOSS[self.mode]]
         voltage_v = self.line_voltage_v * self._dip[0]
-        settled = line.settle(
-            sign * self.current_limit_a, references, low_a, high_a, voltage_v, self._resistance_ohm(references), self.leak_a
-        )
+        settled = line.settle(sign * self.current_limit_a, references, low_a, high_a, voltage_v, resistance_ohm, self.leak_a)
         self.grid_current_a = settled.current_a
-        held = bool(np.logical_or.reduce(references))
+        held, limited = np.count_nonzero(references), bool(np.logical_or.reduce(settled.limited))
         self.unit_voltage_v = settled.voltage_v if held else np.full(len(self.mode), voltage_v)
         self._flows_now()
         self._note_limits(settled.limited, sign, references)
+        free = resistance_ohm is None and high_a is self.current_limit_a and not limited and not self._any_active
+        self._reference = int(np.argmax(references)) if held == 1 and free else None
         self._protect()
+
+    def _made_up_for(self, unit: int) -> bool:
+        """Whether one reference makes up for what one converter was set to, and nothing else changes: then that is done."""
+        reference, limit_a = self._reference, self.current_limit_a
+        if reference is None or limit_a[unit] < 0 or self._bounds_have_moved():
+            return False
+        current_a = self.grid_current_a.copy()
+        current_a[unit] = _MODE_SIGN[self.mode[unit]] * limit_a[unit]
+        need_a = -float(np.add.reduce(current_a[self.mode != REFERENCE])) - self.leak_a
+        if abs(need_a) > limit_a[reference]:
+            return False
+        current_a[reference] = need_a + 0.0
+        self.grid_current_a = current_a
+        self._flows_now()
+        return True
 
     def _resistance_ohm(self, references: Mask) -> Array | None:
         """Between each converter and the line's middle, the references' droop included [Ohm]; None where there is none."""

@@ -76,6 +76,27 @@ def test_energy_is_conserved_whatever_is_commanded(commands: list[tuple[int, Con
     assert world.grid_integral_wh.sum() == pytest.approx(0, abs=1e-6)
 
 
+currents = st.lists(st.tuples(st.integers(0, 3), st.floats(-1, 9), st.sampled_from([0.0, 3.0, 600.0])), max_size=12)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.sampled_from([W, C, D]), min_size=3, max_size=3), st.sampled_from([0.2, 50.0, 100.0]), currents)
+def test_a_current_alone_settles_as_the_whole_line_does(
+    modes: list[ConverterMode], charge: float, orders: list[tuple[int, float, float]]
+) -> None:
+    alone, whole = live(4, charge), live(4, charge)
+    for world in (alone, whole):
+        for unit, mode in enumerate(modes, 1):
+            world.set_mode(unit, mode, 350, 2, 0)
+    for unit, amps, seconds in orders:
+        for world in (alone, whole):
+            world.advance_to(world.elapsed_s + seconds)
+            world.set_current(unit, amps)
+        whole.set_leak(whole.leak_a)
+        for name in ("grid_current_a", "grid_power_w", "unit_voltage_v", "flow_w", "solar_w", "alarm", "energy_wh"):
+            assert getattr(alone, name).tolist() == getattr(whole, name).tolist(), name
+
+
 def test_integrals_are_exact_across_a_command_at_any_moment() -> None:
     world = live()
     before = world.battery_integral_wh.copy()
