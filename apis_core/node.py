@@ -204,12 +204,13 @@ class Node:
                 if not self._closing:
                     # Whoever has waited for them already does not do so twice.
                     await self.end_own_deals(reason, None if within_s is None else 0.25 * within_s)
-                with contextlib.suppress(ApisError):
-                    await self.controller.stop_local(reason, in_steps=True)
+                await self._to_wait(reason)
                 await self.role.leave()
         await self._cancel_tasks()
         await self.health.close()
         # Once more at the very end: whatever happened in between, the converter is left in wait.
+        if self.controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE:
+            await self.tell_leaving()
         with contextlib.suppress(ApisError):
             await self.controller.stop_local(reason)
         await self._let_go()
@@ -400,7 +401,7 @@ class Node:
 
     async def _to_wait(self, reason: str) -> None:
         """The converter to wait; a voltage reference whose deals have not ended in time tells its line before it leaves."""
-        if self.controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE:
+        if self.controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE and any(deal.is_active for deal in self.board.deals()):
             await self._tell_leaving()
         with contextlib.suppress(ApisError):
             await self.controller.stop_local(reason, in_steps=True)

@@ -198,8 +198,11 @@ class Guard(Protocol):
     async def arm(self, role: GuardRole, epoch: int, orders: GuardOrders) -> None:
         """Watch the converter (anew, after a trip): the unit has read what it does. Raises DriverError."""
 
-    async def beat(self) -> None:
-        """The unit is well and has the right to go on. Never raises: what does not arrive is missed there."""
+    async def beat(self) -> bool:
+        """The unit is well and has the right to go on. Never raises: what does not arrive is missed there.
+
+        False if what should watch the converter was started anew and does not know it: it has to be armed again.
+        """
 
     async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Json:
         """Send a device request; the parts of `dcdc` the device answers.

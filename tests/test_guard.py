@@ -19,6 +19,7 @@ from apis_core.clock import WallClock
 from apis_core.drivers.emulator import EmulatorDriver
 from apis_core.guard.client import GuardProcess, ProcessUnitGuard, socket_path
 from apis_core.guard.dead_man import CURRENT, OFF, REFERENCE, DeadMan, Watched
+from apis_core.guard.process import Guard
 from apis_core.model.converter import ConverterMode
 from apis_core.model.errors import CommandRefusedError, DriverError
 from apis_core.ports import GuardOrders, GuardRole
@@ -339,3 +340,55 @@ def _deals(*url: str) -> list[dict[str, Any]]:
 
 def _counted_wh(*url: str) -> float:
     return sum(float(deal.get("cumulateAmountWh", 0)) for deal in _deals(*url))
+
+
+async def test_a_guard_that_was_started_anew_says_that_it_watches_nobody_until_it_is_armed(tmp_path: Path) -> None:
+    with emulator(1, 1) as port:
+        bench, clock = Bench(tmp_path, port, ("E001",)), WallClock()
+        unit, driver = bench.unit("E001"), EmulatorDriver("E001", _never)
+        await unit.arm(GuardRole.OFF, 1, bench.orders("E001"))
+        on = driver.set_mode(ConverterMode.VOLTAGE_REFERENCE, 350, 2, 0)
+        await unit.write(on, epoch=1, deadline_s=clock.wall() + 2, role=GuardRole.REFERENCE)
+        assert await unit.beat()
+        os.kill(bench.pid, signal.SIGKILL)
+        for _ in range(100):
+            if not await unit.beat():
+                break
+            await asyncio.sleep(0.05)
+        await unit.arm(GuardRole.REFERENCE, 1, bench.orders("E001"))
+        assert await unit.beat()
+        # Nobody beats any more: the new one stops the converter as the old one would have.
+        await in_wait(port, "E001", 6.0)
+        await bench.client.close()
+
+
+@pytest.mark.parametrize("kept", ['{"E001": {}}', '{"E001": {"role": "x", "boot": "?"}}', "[1]", "null", "{"])
+async def test_a_damaged_memory_of_the_guard_is_none(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "guard.json").write_text(kept)
+    with emulator(1, 1) as port:
+        bench = Bench(tmp_path, port, ("E001",))
+        unit = bench.unit("E001")
+        assert await unit.report("E001") is None
+        await unit.arm(GuardRole.OFF, 1, bench.orders("E001"))
+        assert (await unit.report("E001")) is not None
+        await bench.client.close()
+
+
+def test_the_wait_that_is_sent_is_the_one_that_was_armed_last(tmp_path: Path) -> None:
+    guard = Guard(str(tmp_path / "s"), str(tmp_path / "state"))
+    for voltage in (350, 48):
+        claim = {
+            "unit": "E001",
+            "base": "http://127.0.0.1:1",
+            "status": {"method": "GET", "path": "/status"},
+            "waiting": {"path": ["status"], "value": "Waiting"},
+            "lock": str(tmp_path / "lock"),
+            "wait": [{"method": "GET", "path": f"/set?mode=0&dvg={voltage}"}],
+            "line": ["E001"],
+            "currentS": 5,
+            "referenceS": 35,
+            "role": "off",
+            "epoch": 1,
+        }
+        guard.do_arm(None, claim)
+    assert guard.devices["E001"].wait == claim["wait"]

@@ -54,19 +54,21 @@ class DeviceGuard:
         if status != 200:
             raise DriverError(f"{self._base_url}: the driver does not take {self._unit_id}: {answer.get('err', answer)}")
 
-    async def beat(self) -> None:
+    async def beat(self) -> bool:
         """See Guard."""
         if self._offset_s is None:
-            return
+            return False
         try:
-            _, answer = await self._post("beat", {"unit": self._unit_id, "at": self._clock.wall() + self._offset_s}, BEAT_TIMEOUT_S)
+            status, answer = await self._post("beat", {"unit": self._unit_id, "at": self._clock.wall() + self._offset_s}, BEAT_TIMEOUT_S)
         except DriverError as error:
             _LOGGER.debug("%s: beat: %s", self._unit_id, error)
-            return
+            return True
         leaving = answer.get("leaving") is True
         if leaving and not self._told_leaving:
             self._on_leaving(self._unit_id)
         self._told_leaving = leaving
+        # Started anew, the driver answers for nobody.
+        return status != 200 or answer.get("unit") == self._unit_id
 
     async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Json:
         """See Guard."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
+import functools
 import logging
 import math
 
@@ -13,7 +14,7 @@ from ..model.errors import ApisError, CommandRefusedError, MessageError, NotRead
 from ..model.modes import Command, CommandKind
 from ..model.policy import Policy
 from ..model.safety_times import MESSAGE_S, OLDEST_MESSAGE_S, WAIT_SEQUENCE_S
-from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease
+from ..ports import Clock, Cluster, Entry, Guard, GuardRole, Json, Lease, Store
 from ..rules import overload
 from ..rules.reference import Line
 from ..rules.schedule import usable_s
@@ -36,6 +37,13 @@ LONGEST_OPEN = timedelta(days=7)
 
 class DealGoneError(ApisError):
     """The deal is no longer in the store."""
+
+
+async def store_owed(store: Store, owed: dict[str, Json]) -> None:
+    """Store what could not be stored when it had to be. Raises ClusterError while it still cannot."""
+    for key in tuple(owed):
+        await store.put(key, owed[key])
+        owed.pop(key, None)
 
 
 class Access:
@@ -107,7 +115,7 @@ class Access:
     async def collect(self) -> None:
         """Every live unit's own latest reading and counters; a unit that does not answer keeps its older ones, aging."""
         timeout_s = self.policy.data_collection_timeout_s
-        answers = await self.cluster.scatter(self.members(), SNAPSHOT, {}, timeout_s, self._take)
+        answers = await self.cluster.scatter(self.members(), SNAPSHOT, {}, timeout_s, self._taker())
         for unit_id in answers:
             if self.contacts.unspoken_s.get(unit_id, 0.0) < self.policy.times.current_mode_dead_man_s:
                 self._silent_since_s.pop(unit_id, None)
@@ -124,7 +132,7 @@ class Access:
 
     async def read_what_answers(self, *unit_ids: str, within_s: float | None = None) -> frozenset[str]:
         """Fresh full readings of whoever gives one in time [wall s]; those who did not."""
-        answers = await self.cluster.scatter(unit_ids, READ, {"status": False}, within_s or self.command_deadline_s(), self._take)
+        answers = await self.cluster.scatter(unit_ids, READ, {"status": False}, within_s or self.command_deadline_s(), self._taker())
         return frozenset(unit_ids) - frozenset(answers)
 
     async def read_status(self, *unit_ids: str) -> None:
@@ -138,7 +146,7 @@ class Access:
 
     async def _ask(self, unit_ids: tuple[str, ...], question: Json) -> None:
         wanted = tuple(dict.fromkeys(unit_ids))
-        answers = await self.cluster.scatter(wanted, READ, question, self.command_deadline_s(), self._take)
+        answers = await self.cluster.scatter(wanted, READ, question, self.command_deadline_s(), self._taker())
         missing = [unit_id for unit_id in wanted if unit_id not in answers]
         if missing:
             raise NotReadError(f"no fresh reading of {', '.join(missing)}")
@@ -187,7 +195,7 @@ class Access:
         reference = self.reference_unit_id
         if reference in (None, commanded) or self.silent_s(reference) is not None:
             return
-        await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S, self._take)
+        await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S, self._taker())
 
     def keep(self, task: asyncio.Task[Converter]) -> None:
         """A command whose answer nobody waits for any more."""
@@ -200,11 +208,17 @@ class Access:
         self._unanswered.add(task)
         task.add_done_callback(over)
 
-    def _take(self, unit_id: str, answer: Json) -> None:
+    def _taker(self) -> Callable[[str, Json], None]:
+        """What takes the answers to a question that is asked now."""
+        return functools.partial(self._take, asked_s=self.clock.monotonic())
+
+    def _take(self, unit_id: str, answer: Json, asked_s: float = math.inf) -> None:
         self._version += 1
         try:
             if answer.get("reading"):
-                received_s = self.clock.monotonic() - float(answer.get("ageS", 0.0))
+                # Where an order has gone out since it was asked for, it may show what was before: its way here may have been long.
+                since_s = asked_s if asked_s < self.changed_s else self.clock.monotonic()
+                received_s = since_s - float(answer.get("ageS", 0.0))
                 known = self.readings.get(unit_id)
                 if known is None or received_s >= known.monotonic_s:
                     told = answer["reading"]
@@ -216,7 +230,7 @@ class Access:
                         self._maybe_on.discard(unit_id)
             self.released[unit_id] = {str(key): str(reason) for key, reason in answer.get("released", {}).items()}
             self.energy[unit_id] = energy_from_json(answer.get("energy", {}))
-        except (MessageError, TypeError, ValueError) as error:
+        except (MessageError, TypeError, ValueError, AttributeError) as error:
             _LOGGER.warning("reading of %s was ignored: %s", unit_id, error)
 
     def may_anything_be_on(self) -> bool:
@@ -328,7 +342,7 @@ class Access:
         for unit_id in self.policy.member_unit_ids:
             if self._guard is None or self.silent_s(unit_id) is None or not self.may_be_on(unit_id):
                 continue
-            if self.clock.wall() <= self._may_act_s.get(unit_id, -math.inf):
+            if self.may_still_act(unit_id):
                 continue
             report = await self._guard.report(unit_id)
             if report is not None and report.is_off and report.role is GuardRole.OFF:
@@ -336,6 +350,10 @@ class Access:
                 self._known_off_s[unit_id] = self.clock.monotonic()
                 self._maybe_on.discard(unit_id)
                 self.board.wake()
+
+    def may_still_act(self, unit_id: str) -> bool:
+        """Whether an order to switch on may still be on its way to a unit, or about to be carried out there."""
+        return self.clock.wall() <= self._may_act_s.get(unit_id, -math.inf)
 
     def _is_known_off(self, unit_id: str) -> bool:
         """Whether a converter that was last seen on has been found or declared off since."""

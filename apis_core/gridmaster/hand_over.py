@@ -52,8 +52,8 @@ async def _let_go(access: Access, plan: HandOver, reason: str) -> None:
 async def finish(access: Access) -> None:
     """Bring an interrupted hand-over to one reference: forward if the new one holds the voltage, else back.
 
-    While the other one cannot be asked and is not known to be off, it may hold the voltage too: both keep their droop, the
-    hand-over stays open, and the line goes on with the one that answers.
+    While the other one cannot be asked and is not known to be off, or the order to take over may still reach it, it may hold
+    the voltage too: both keep their droop, the hand-over stays open, and the line goes on with the one that answers.
 
     Raises:
         ApisError: if what has to be done was not; it is looked at again.
@@ -70,7 +70,7 @@ async def finish(access: Access) -> None:
     line = access.line()
     holding = [unit for unit in (new, old) if unit not in silent and line.mode(unit) is ConverterMode.VOLTAGE_REFERENCE]
     if not holding:
-        if not any(access.may_be_on(unit) for unit in silent):
+        if not any(access.may_be_on(unit) for unit in silent) and not access.may_still_act(new):
             await access.cluster.store.delete(KEY)
         return
     keeper, other = holding[0], old if holding[0] == new else new
@@ -78,7 +78,7 @@ async def finish(access: Access) -> None:
         if old in holding:
             await _end_of_two(access, plan, reason)
         await _note_new_master(access, plan, deal_id)
-    if other in silent and access.may_be_on(other):
+    if (other in silent and access.may_be_on(other)) or (other == new and access.may_still_act(new)):
         return
     # One reference is left: there is time for a slow device.
     await access.command(keeper, CommandKind.DID_TAKE_OVER, reason)

@@ -7,14 +7,16 @@ its period. Both only fetch, call and act; what to do is decided in `rules/`.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 import logging
 import math
 from typing import Any
 
 from ..model.converter import ConverterMode
 from ..model.deal import Deal, Side
-from ..model.errors import ApisError, Category, ErrorReport, Extent, Level, NotReadError
+from ..model.errors import ApisError, Category, ClusterError, ErrorReport, Extent, Level, NotReadError
 from ..model.modes import CommandKind, OperationMode
+from ..ports import Json
 from ..rules import lifecycle, optimisation, overload
 from ..rules.lifecycle import Step
 from ..rules.modes import deals_must_end
@@ -24,7 +26,7 @@ from ..rules.schedule import next_pass_s, next_reading_s
 from ..unit.board import ALERT, LEASE, MODE
 from ..waiting import wait_for
 from . import beginnings, endings, hand_over, mending
-from .access import Access, DealGoneError
+from .access import Access, DealGoneError, store_owed
 from .agenda import SOON, Agenda
 from .leak_check import LeakCheck
 from .timing import Timing
@@ -39,8 +41,8 @@ ENDINGS = (Step.EXCHANGE, Step.STOP, Step.DEACTIVATE, Step.DISPOSE)
 class GridMaster:
     """One holding of the role."""
 
-    def __init__(self, unit_id: str, access: Access, report: Callable[[ErrorReport], None]) -> None:
-        """`unit_id`: whose process this is; `report` takes errors for the record."""
+    def __init__(self, unit_id: str, access: Access, report: Callable[[ErrorReport], None], owed: dict[str, Json]) -> None:
+        """`unit_id`: whose process this is; `report` takes errors for the record; `owed`: what has to be stored as soon as that can be."""
         self._unit_id = unit_id
         self._access = access
         self._report = report
@@ -57,7 +59,7 @@ class GridMaster:
         self._timing = Timing()
         self.leak_check = LeakCheck(unit_id, access, lambda message: self._warn_once("leak check", message))
         self._running: frozenset[str] = frozenset()
-        self._alert_until_s = float("-inf")
+        self._owed = owed
         # Held during a look at the deals; whoever moves the role takes it first, so that no sequence is cut in two.
         self.turn = asyncio.Lock()
 
@@ -109,6 +111,7 @@ class GridMaster:
             await wait_for(clock, next_reading_s(last_s, clock.period(access.policy.data_collection_period_s)), never)
             last_s = clock.monotonic()
             try:
+                await store_owed(access.cluster.store, self._owed)
                 await self.watch_once()
             except ApisError as error:
                 self._warn(f"a look at the line failed: {error}")
@@ -202,9 +205,14 @@ class GridMaster:
         except endings.NotYetError as error:
             self._hold_line(deal, str(error))
             return False
-        except (endings.ReferenceLostError, beginnings.DangerError) as error:
-            if not isinstance(error, endings.ReferenceLostError) or not await self._mend():
-                await self._follow(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.ERROR, str(error)))
+        except endings.ReferenceLostError as error:
+            if await self._mend():
+                return True
+            # Whether it is lost cannot be told while a unit is unread: whoever is on looks at the line by itself.
+            self._hold_line(deal, str(error))
+            return False
+        except beginnings.DangerError as error:
+            await self._follow(ErrorReport(self._unit_id, Category.HARDWARE, Extent.GLOBAL, Level.ERROR, str(error)))
             return True
         except DealGoneError:
             return True
@@ -468,20 +476,33 @@ class GridMaster:
         wanted = reactions(report)
         if Reaction.LATCH_STOP in wanted:
             # First of all: nothing new begins, whatever comes of the rest.
-            await store.put(MODE, {"mode": "stop", "who": report.unit_id, "reason": report.message})
+            self._owed[MODE] = {"mode": "stop", "who": report.unit_id, "reason": report.message}
+            try:
+                await store_owed(access.cluster.store, self._owed)
+            except ClusterError as error:
+                # Converters do not wait for a store that does not answer.
+                self._warn(f"the mode could not be set to stop: {error}")
         if Reaction.SCRAM in wanted:
             await endings.scram(access, str(report))
             # What was foreseen of deals that went on is nothing that ended ones wait for.
             self._agenda.clear()
         if Reaction.NO_NEW_DEALS in wanted:
-            self._alert_until_s = access.clock.wall() + access.policy.grid_master_error_sustaining_s
-            await store.put(ALERT, {"reason": report.message, "unitId": report.unit_id})
+            # In the record, so that the next holder of the role keeps to it.
+            until = access.clock.now() + timedelta(seconds=access.policy.grid_master_error_sustaining_s / access.clock.to_wall(1.0))
+            await store.put(ALERT, {"reason": report.message, "unitId": report.unit_id, "until": until.isoformat()})
         if Reaction.END_NAMED_UNITS_DEALS in wanted:
             for deal in access.board.own_deals(report.unit_id):
                 await access.board.ask_to_stop(deal.deal_id, report.message)
 
     async def _lift_alert(self) -> None:
-        if self._access.board.alert is not None and self._access.clock.wall() >= self._alert_until_s:
+        alert = self._access.board.alert
+        if alert is None:
+            return
+        try:
+            until = datetime.fromisoformat(str(alert.get("until")))
+        except ValueError:
+            until = self._access.clock.now()
+        if self._access.clock.now() >= until:
             await self._access.cluster.store.delete(ALERT)
 
     async def _optimise_voltage(self, deals: tuple[Deal, ...]) -> None:

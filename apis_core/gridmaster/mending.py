@@ -12,7 +12,7 @@ from ..model.converter import ConverterMode
 from ..model.deal import Deal, Mark
 from ..model.modes import CommandKind
 from ..rules import interruptions
-from ..rules.reference import Line
+from ..rules.reference import Line, running_current_a
 from ..unit.board import BAN
 from .access import Access, DealGoneError
 from .endings import emergency_waits, expect_all_others_off, let_go
@@ -110,16 +110,26 @@ async def clear_strays(access: Access, tell: Callable[[str], None]) -> bool:
 
 
 async def clear_second_references(access: Access, tell: Callable[[str], None]) -> bool:
-    """Whoever holds the voltage beside the line's own reference goes to wait, whatever transition is under way; whether one did."""
+    """Whoever holds the voltage beside the line's own reference leaves it, whatever transition is under way; whether one did.
+
+    To wait, or to the current mode of the deals it has.
+    """
     line = access.line()
     if len(line.reference_unit_ids) < 2 or access.board.value(HAND_OVER) is not None:
         return False
     second = [unit for unit in line.second_reference_unit_ids if _is_seen_on(access, unit)]
     if not second:
         return False
-    tell(f"second voltage references go to wait: {', '.join(second)}")
+    tell(f"second voltage references leave the line's voltage: {', '.join(second)}")
     for unit_id in second:
-        await access.command(unit_id, CommandKind.WAIT, "a second voltage reference")
+        carried = line.carried_deals(unit_id)
+        side = carried[0].side_of(unit_id) if carried else None
+        if side is None:
+            await access.command(unit_id, CommandKind.WAIT, "a second voltage reference")
+        else:
+            current_a = running_current_a(carried, unit_id)
+            kind, mode = CommandKind.DID_HAND_OVER, side.current_mode
+            await access.command(unit_id, kind, "a second voltage reference", mode=mode, grid_current_a=current_a)
     return True
 
 

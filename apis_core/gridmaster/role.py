@@ -6,13 +6,13 @@ import logging
 import math
 
 from ..model.errors import Category, ClusterError, ErrorReport, Extent, Level
-from ..ports import Clock, Cluster, Guard
+from ..ports import Clock, Cluster, Guard, Json
 from ..rules import role
 from ..unit.board import DEAL, LEASE, Board
 from ..unit.settings import Settings
 from ..unit.subjects import EPOCH
 from ..waiting import wait_for
-from .access import Access
+from .access import Access, store_owed
 from .lease import StoreLease
 from .master import GridMaster
 
@@ -46,6 +46,8 @@ class Role:
         # The units that could ever be reached from here, alive or not; None where that is nobody's question.
         self.reachable: Callable[[], Collection[str]] | None = None
         self._leaving = False
+        # What a holding had to store and could not: it outlives the holding.
+        self._owed: dict[str, Json] = {}
         # When whoever this unit took the role from may command no more [wall s].
         self._free_s = -math.inf
         self._work: asyncio.Task[None] | None = None
@@ -78,6 +80,7 @@ class Role:
         try:
             while True:
                 try:
+                    await store_owed(self._cluster.store, self._owed)
                     if not self._leaving and not self.read_only and await self._should_try() and await self._take():
                         await (self._lease.hand_to("") if self._leaving else self._hold())
                         # However a holding ends, none follows another without a pause.
@@ -156,7 +159,7 @@ class Role:
         unit_id = self._settings.unit_id
         _LOGGER.info("%s is Grid Master, epoch %d", unit_id, self._lease.epoch)
         self.access = Access(self._settings, self._cluster, self._board, self._clock, self._lease, self._guard, self._tell, self._end_work)
-        self.master = GridMaster(unit_id, self.access, self._report)
+        self.master = GridMaster(unit_id, self.access, self._report, self._owed)
         self._work = work = asyncio.create_task(self.master.run(), name=f"grid master {unit_id}")
         try:
             await self._renew_while(work)

@@ -48,6 +48,8 @@ class GuardProcess:
         self._connecting = asyncio.Lock()
         self._closed = False
         self._pid = 0
+        # Each may be to a guard that has just been started.
+        self.connections = 0
 
     def unit(
         self,
@@ -87,8 +89,12 @@ class GuardProcess:
             try:
                 reader, self._writer = await self._open()
             except OSError:
-                self._start()
+                try:
+                    self._start()
+                except OSError as error:
+                    raise DriverError(f"the guard cannot be started: {error}") from error
                 reader, self._writer = await self._open_soon()
+            self.connections += 1
             self._reading = asyncio.create_task(self._read(reader), name="guard")
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -188,6 +194,8 @@ class ProcessUnitGuard:
         self._role = GuardRole.OFF
         self._epoch = 0
         self._orders: GuardOrders | None = None
+        # The connection on which the guard has last said that it watches the converter.
+        self._known_on = 0
 
     async def arm(self, role: GuardRole, epoch: int, orders: GuardOrders) -> None:
         """See Guard."""
@@ -202,12 +210,23 @@ class ProcessUnitGuard:
         answer = await self._guard.ask({**claim, "role": str(role), "epoch": epoch}, ANSWER_S)
         if "error" in answer:
             raise DriverError(f"{self._unit_id}: the guard does not take it: {answer['error']}")
+        self._known_on = self._guard.connections
 
-    async def beat(self) -> None:
+    async def beat(self) -> bool:
         """See Guard."""
-        with contextlib.suppress(DriverError):
+        beat: Json = {"do": "beat", "unit": self._unit_id}
+        try:
             await self._guard.connect()
-        self._guard.tell({"do": "beat", "unit": self._unit_id})
+            if self._known_on != self._guard.connections:
+                answer = await self._guard.ask(beat, ANSWER_S)
+                if "error" in answer:
+                    return False
+                self._known_on = self._guard.connections
+        except DriverError as error:
+            _LOGGER.debug("%s: beat: %s", self._unit_id, error)
+            return True
+        self._guard.tell(beat)
+        return True
 
     async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Json:
         """See Guard."""
@@ -251,7 +270,11 @@ class ProcessUnitGuard:
         status, now_s = answer.get("status"), self._guard.clock.wall()
         if not status:
             return None
-        return GuardReport.from_json(status, now_s)
+        try:
+            return GuardReport.from_json(status, now_s)
+        except (KeyError, TypeError, ValueError) as error:
+            _LOGGER.warning("%s: what the guard kept of it is no report: %r", unit_id, error)
+            return None
 
     async def close(self) -> None:
         """See Guard."""

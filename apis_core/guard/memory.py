@@ -113,9 +113,10 @@ class MemoryUnitGuard:
         self._guard.mind.arm(self._unit_id, watched, role, epoch, self._guard.clock.wall())
         self._guard.wake()
 
-    async def beat(self) -> None:
+    async def beat(self) -> bool:
         """See Guard."""
         self._guard.mind.beat(self._unit_id, self._guard.clock.wall())
+        return self._unit_id in self._guard.mind.units
 
     async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Json:
         """See Guard."""
@@ -128,14 +129,16 @@ class MemoryUnitGuard:
         if role is GuardRole.REFERENCE or (role is GuardRole.CURRENT and watched.role == GuardRole.OFF):
             mind.learn(unit_id, role, now_s)
             guard.wake()
-        answer = await guard.drivers[unit_id].write(request)
+        try:
+            answer = await guard.drivers[unit_id].write(request)
+        finally:
+            if watched.trip and not is_wait:
+                # It was stopped while this write was on its way, whatever came of that: the wait goes out once more.
+                watched.is_off = False
         if is_wait and Converter().merged(answer).mode is ConverterMode.WAIT:
             mind.learn(unit_id, GuardRole.OFF, guard.clock.wall())
             mind.saw(unit_id, is_off=True, now_s=guard.clock.wall())
-        elif watched.trip and not is_wait:
-            # It was stopped while this write was on its way: the wait goes out once more.
-            watched.is_off = False
-        elif role is GuardRole.CURRENT:
+        elif role is GuardRole.CURRENT and not watched.trip:
             mind.learn(unit_id, role, guard.clock.wall())
         guard.wake()
         return answer

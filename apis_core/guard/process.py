@@ -247,7 +247,10 @@ class Guard:
                 del self.devices[unit_id]
                 known.jobs.put(None)
                 known.lock.close()
-            if unit_id not in self.devices:
+            if unit_id in self.devices:
+                # A policy's other voltage makes another wait.
+                self.devices[unit_id].wait, self.devices[unit_id].waiting = message["wait"], message["waiting"]
+            else:
                 lock = open(message["lock"], "w")
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.devices[unit_id] = device = Device(message, lock)
@@ -257,10 +260,13 @@ class Guard:
         self._save()
         return {"ok": True}
 
-    def do_beat(self, _client: Any, message: dict[str, Any]) -> None:
-        """A sign of life."""
+    def do_beat(self, _client: Any, message: dict[str, Any]) -> dict[str, Any] | None:
+        """A sign of life; answered where that is asked for. Of a converter that is not known it is an error."""
         with self.lock:
+            if message["unit"] not in self.mind.units:
+                raise KeyError(message["unit"])
             self.mind.beat(message["unit"], now_s())
+        return {"ok": True} if "id" in message else None
 
     def do_status(self, _client: Any, message: dict[str, Any]) -> dict[str, Any]:
         """What the guard knows of a converter."""
@@ -294,7 +300,8 @@ class Guard:
                 state = json.load(file)
         except OSError, ValueError:
             return {}
-        return dict(state)
+        # Damaged, it is nothing: what it knew has to be found out anew.
+        return {unit_id: found for unit_id, found in state.items() if isinstance(found, dict)} if isinstance(state, dict) else {}
 
     def _save(self) -> None:
         with self.lock:
@@ -335,14 +342,19 @@ class Guard:
         try:
             status, text = device.ask(message, message["timeoutS"])
         except (OSError, http.client.HTTPException) as error:
+            self._doubt(unit_id, is_wait)
             return {"failed": f"{error}" or type(error).__name__}
         with self.lock:
             if role is not None and status == http.client.OK:
                 self._after(unit_id, device, role, text)
-            if self.mind.units[unit_id].trip and not is_wait:
-                # It was stopped while this write was on its way: the wait goes out once more.
-                self.mind.units[unit_id].is_off = False
+            self._doubt(unit_id, is_wait)
         return {"status": status, "text": text}
+
+    def _doubt(self, unit_id: str, is_wait: bool) -> None:
+        """Stopped while an active write was on its way, whatever came of that: the wait goes out once more."""
+        with self.lock:
+            if self.mind.units[unit_id].trip and not is_wait:
+                self.mind.units[unit_id].is_off = False
 
     def _after(self, unit_id: str, device: Device, role: str, text: str) -> None:
         if role == dead_man.OFF:

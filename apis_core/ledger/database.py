@@ -132,7 +132,7 @@ class LedgerDatabase:
         """The versions of a unit's scenario, oldest first."""
         table = schema.scenarios
         query = sa.select(table.c.time, table.c.who, table.c.content).where(table.c.unit_id == unit_id).order_by(table.c.time)
-        with self._begin() as connection:
+        with self._reading() as connection:
             return tuple(
                 {"time": parse_time(time, None).isoformat(), "who": who, "scenario": orjson.loads(content)}
                 for time, who, content in connection.execute(query)
@@ -146,12 +146,12 @@ class LedgerDatabase:
             query = query.where(table.c.create_time >= format_time(start, None))
         if end is not None:
             query = query.where(table.c.create_time < format_time(end, None))
-        with self._begin() as connection:
+        with self._reading() as connection:
             return tuple(Deal.from_json(orjson.loads(text)) for text in connection.scalars(query))
 
     def unit_ids(self) -> tuple[str, ...]:
         """The units that have deals here."""
-        with self._begin() as connection:
+        with self._reading() as connection:
             return tuple(connection.scalars(sa.select(schema.deals.c.unit_id).distinct().order_by(schema.deals.c.unit_id)))
 
     def checkpoint(self, hold: bool = False) -> None:
@@ -172,7 +172,7 @@ class LedgerDatabase:
         table = schema.energy
         ended = sa.select(schema.deals.c.deal_id).where(schema.deals.c.unit_id == unit_id, schema.deals.c.state == "ended")
         query = sa.select(table).where(table.c.unit_id == unit_id, table.c.of_unit_id == unit_id, table.c.deal_id.not_in(ended))
-        with self._begin() as connection:
+        with self._reading() as connection:
             return {
                 row.deal_id: SideEnergy(row.battery_wh, row.grid_wh, row.estimated_wh, row.sequence) for row in connection.execute(query)
             }
@@ -180,7 +180,7 @@ class LedgerDatabase:
     def errors(self, unit_id: str) -> tuple[tuple[str, ErrorReport], ...]:
         """A unit's errors with their times, oldest first."""
         table = schema.errors
-        with self._begin() as connection:
+        with self._reading() as connection:
             rows = connection.execute(sa.select(table).where(table.c.unit_id == unit_id).order_by(table.c.id))
             return tuple(
                 (
@@ -202,7 +202,7 @@ class LedgerDatabase:
         """A value a unit remembers."""
         table = schema.states
         query = sa.select(table.c.value).where(table.c.unit_id == unit_id, table.c.key == key)
-        with self._begin() as connection:
+        with self._reading() as connection:
             text = connection.scalar(query)
         return None if text is None else dict(orjson.loads(text))
 
@@ -218,6 +218,10 @@ class LedgerDatabase:
 
     def _begin(self) -> _Transaction:
         return _Transaction(self._engine, self._note)
+
+    def _reading(self) -> _Transaction:
+        """A transaction that only reads: that it works says nothing of whether anything can be kept."""
+        return _Transaction(self._engine, lambda trouble: self._note(trouble) if trouble else None)
 
     def _note(self, trouble: str) -> None:
         self.trouble = trouble

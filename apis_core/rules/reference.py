@@ -57,10 +57,13 @@ class Line:
 
     @property
     def second_reference_unit_ids(self) -> tuple[str, ...]:
-        """Units that hold the voltage behind no active deal, beside one that does so for a deal: the line does not need them."""
+        """Units that hold the voltage beside the line's own reference: the master deal's, else one that does so for a deal."""
         in_deals = {unit for deal in self.deals if deal.is_active for unit in deal.unit_ids}
-        held = not in_deals.isdisjoint(self.reference_unit_ids)
-        return tuple(unit for unit in self.reference_unit_ids if held and unit not in in_deals)
+        own = set(self.master_deal.unit_ids) if self.master_deal is not None else in_deals
+        if own.isdisjoint(self.reference_unit_ids):
+            own = in_deals
+        held = not own.isdisjoint(self.reference_unit_ids)
+        return tuple(unit for unit in self.reference_unit_ids if held and unit not in own)
 
     def mode(self, unit_id: str) -> ConverterMode | None:
         """The unit's mode as last read."""

@@ -43,10 +43,10 @@ class ReachedByNode:
         await self._standing_still()
         await self._guard.arm(role, epoch, orders)
 
-    async def beat(self) -> None:
+    async def beat(self) -> bool:
         """See Guard."""
         await self._standing_still()
-        await self._guard.beat()
+        return await self._guard.beat()
 
     async def write(self, request: DeviceRequest, *, epoch: int, deadline_s: float, role: GuardRole | None) -> Any:
         """See Guard."""

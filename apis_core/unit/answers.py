@@ -94,7 +94,7 @@ class Answers:
             raise CommandRefusedError(
                 f"{self._settings.unit_id}: {command.kind}: no voltage reference has confirmed the Grid Master in time, {overdue_s:.0f} s late"
             )
-        await self._controller.execute(command)
+        await self._controller.execute(command, arrived_s)
         return self._answer(self._controller.reading)
 
     async def _on_contact(self, _sender: str, message: Json) -> Json:

@@ -112,13 +112,19 @@ class Controller:
         self.highest_epoch = self._durable_epoch = int(stored["epoch"]) if stored else 0
         kept = BookMark.from_json(await self._ledger.state(ACCOUNT) or {})
         written = await self._ledger.energy()
-        counters = {key: kept.counters.get(key, NO_ENERGY).merged(side) for key, side in written.items()}
+        # Of a deal whose records did not reach this unit, its own mark alone knows.
+        known = sorted({*written, *kept.counters} - await self._ended(kept.counters.keys() - written.keys()))
+        counters = {key: kept.counters.get(key, NO_ENERGY).merged(written.get(key, NO_ENERGY)) for key in known}
         self.account = energy.Account(counters, dict(kept.unattributed_wh), kept.sample)
         if kept.time is not None:
             since_s = (self._clock.now() - kept.time).total_seconds()
             self.account = energy.estimated(self.account, await self._went_on_s(since_s), kept.currents_a)
         await self.refresh()
         await self.reconcile("start")
+
+    async def _ended(self, deal_ids: Collection[str]) -> set[str]:
+        """Which of these the ledger has as ended."""
+        return {deal.deal_id for deal in await self._ledger.deals() if deal.is_ended and deal.deal_id in deal_ids} if deal_ids else set()
 
     async def _went_on_s(self, since_s: float) -> float:
         """How long of the last `since_s` the converter went on, unread [community s]: until its dead-man read it in wait."""
@@ -139,7 +145,9 @@ class Controller:
         await self.refresh()
         if self._guard is None:
             return
-        await self._rearm(self._guard, why)
+        # No write between what is known of the converter and what its dead-man is told of it.
+        async with self._io:
+            await self._rearm(self._guard, why)
 
     async def _rearm(self, guard: Guard, why: str) -> None:
         report = await guard.report(self._settings.unit_id)
@@ -269,15 +277,17 @@ class Controller:
         went_on_s = await self._went_on_s(self._clock.monotonic() - last.monotonic_s)
         self.account = energy.estimated(self.account, went_on_s, {**stopping, **running})
 
-    async def execute(self, command: Command) -> Converter:
+    async def execute(self, command: Command, arrived_s: float | None = None) -> Converter:
         """Carry out a command of the Grid Master or, in manual mode, of a person.
+
+        `arrived_s`: when it arrived [wall s], from which its deadline counts; now, if it did not travel.
 
         Raises:
             CommandRefusedError: for an old epoch, a deadline that has passed, or parameters out of range.
             DriverError: if the device did not follow.
 
         """
-        deadline_s = self._clock.wall() + command.deadline_s
+        deadline_s = (self._clock.wall() if arrived_s is None else arrived_s) + command.deadline_s
         try:
             await self.admit(command.epoch)
         except LedgerError:

@@ -135,8 +135,9 @@ class Sentry:
             self._beat_s = now_s
             if controller.usable_reading() is not None:
                 self._spoken_s = now_s
-                if self._guard is not None:
-                    await self._guard.beat()
+                if self._guard is not None and not await self._guard.beat():
+                    with contextlib.suppress(ApisError):
+                        await controller.reconcile("its dead-man was started anew")
         if now_s >= self._look_s + times.status_period_s:
             self._look_s = now_s
             if mode is not None and mode.is_current_mode:

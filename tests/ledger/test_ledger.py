@@ -172,3 +172,18 @@ async def test_the_writer_works_off_the_loop(path: Path) -> None:
     assert await ledger.deals() == (a_deal(),)
     assert await ledger.energy() == {}
     await writer.close()
+
+
+def test_that_it_can_be_read_does_not_mean_that_a_ledger_can_be_written(tmp_path: Path) -> None:
+    database = LedgerDatabase(sqlite_url(tmp_path / "ledger.db"))
+    with database._engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=1")
+    with pytest.raises(LedgerError):
+        database.set_state("E001", "key", {"value": 1})
+    assert database.state("E001", "key") is None
+    assert database.trouble
+    with database._engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=0")
+    database.set_state("E001", "key", {"value": 1})
+    assert not database.trouble
+    database.close()

@@ -145,7 +145,7 @@ def test_a_second_voltage_reference_without_a_deal_is_ordered_off_whatever_else_
         await c.settle(12)
         assert c.modes()[2] is ConverterMode.WAIT
         assert c.modes()[held] is ConverterMode.VOLTAGE_REFERENCE
-        assert "second voltage references go to wait: E003" in errors(c, "WARN")
+        assert "second voltage references leave the line's voltage: E003" in errors(c, "WARN")
         await c.settle(1800)
         found = next(deal for deal in c.database.deals("E001") if deal.deal_id == deal_id)
         assert found.is_completed
