@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 import contextlib
 from dataclasses import replace
+import math
 from pathlib import Path
 import signal
+import tempfile
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
@@ -26,7 +28,37 @@ console = Console()
 BAR = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn())
 
 
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number to simulate with")
+    return value
+
+
+# Of these, the first has its own of what the others say.
+INSTEAD = {
+    "from_diagnostics": ("units", "scenario", "policy", "battery_wh"),
+    "policy": ("deal_current_a", "deal_wh"),
+    "without_sharing": ("compare",),
+    "solar": ("pv_scale",),
+}
+
+
+def _expect_no_contradiction(context: typer.Context) -> None:
+    """What would be ignored is refused. Raises ConfigError."""
+
+    def is_given(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is not None and source.name == "COMMANDLINE"
+
+    for name, others in INSTEAD.items():
+        for other in others:
+            if is_given(name) and is_given(other):
+                first, second = (f"--{text.replace('_', '-')}" for text in (name, other))
+                raise ConfigError((Problem(second, f"beside {first}", f"one of the two: {first} has its own"),))
+
+
 def simulate(
+    context: typer.Context,
     units: Annotated[int, typer.Option(min=2, max=1000, help="How many houses.")] = 19,
     days: Annotated[float, typer.Option(min=0.01, max=3650, help="How many days.")] = 365.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
@@ -34,10 +66,12 @@ def simulate(
     policy: Annotated[Path | None, typer.Option(help="A policy file; its members must be E001, E002, ...")] = None,
     load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
     solar: Annotated[Path | None, typer.Option(help="A solar file in the original's format.")] = None,
-    battery_wh: Annotated[float, typer.Option(min=100, help="The battery of each house [Wh].")] = 4800.0,
-    pv_scale: Annotated[float, typer.Option(min=0, help="The PV of each house [kW]; a solar file counts as it is.")] = 4.0,
-    load_scale: Annotated[float, typer.Option(min=0, help="A factor for every house's load.")] = 1.0,
-    deal_current_a: Annotated[float, typer.Option(min=0.1, max=7, help="The current of a deal [A].")] = 2.0,
+    battery_wh: Annotated[float, typer.Option(min=100, max=1e6, callback=_finite, help="The battery of each house [Wh].")] = 4800.0,
+    pv_scale: Annotated[
+        float, typer.Option(min=0, max=1e4, callback=_finite, help="The PV of each house [kW]; a solar file counts as it is.")
+    ] = 4.0,
+    load_scale: Annotated[float, typer.Option(min=0, max=1e3, callback=_finite, help="A factor for every house's load.")] = 1.0,
+    deal_current_a: Annotated[float, typer.Option(min=0.1, max=7, callback=_finite, help="The current of a deal [A].")] = 2.0,
     deal_wh: Annotated[int, typer.Option(min=1, help="The energy of a deal [Wh].")] = 100,
     without_sharing: Annotated[bool, typer.Option("--without-sharing", help="Every house for itself.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Run the same time without sharing too, and compare.")] = False,
@@ -52,6 +86,7 @@ def simulate(
     """A community in virtual time: what would sharing do for us?"""
     from .simulation.options import Options  # numpy and the physics, which other commands do without
 
+    _expect_no_contradiction(context)
     options = Options(
         units=units,
         days=days,
@@ -80,10 +115,17 @@ def simulate(
                 ),
             )
         )
+    _expect_writable(out)
     result, without = _played(options, compare=compare and not without_sharing)
     console.print(_picture(result, without))
+    if (done := days_of(result)) < options.days:
+        console.print(f"interrupted after {done:g} of {options.days:g} days: this is what was done", highlight=False)
+    written = []
     for path in _written(out, result, without):
+        written.append(path.name)
         console.print(f"wrote {path}", highlight=False)
+    if written and "report.html" not in written:
+        console.print("no report: the extra `report` is not installed", highlight=False)
     console.print(f"digest: {result.digest}", highlight=False, soft_wrap=True)
 
 
@@ -100,7 +142,7 @@ def chaos(
     from .simulation import search  # numpy and the physics, which other commands do without
 
     first, last = _seeds(seeds)
-    given = None if plan is None else search.read_plan(plan)
+    given = None if plan is None else search.read_plan(plan, units)
     failed: list[int] = []
     with Progress(*BAR, console=console, transient=True) as bar:
         task = bar.add_task("runs", total=last - first)
@@ -190,10 +232,30 @@ def _played(options: Options, *, compare: bool) -> tuple[Result, Result | None]:
 
     with _until_interrupted() as ask:
         without = play(replace(options, sharing=False), ask("without sharing")) if compare else None
+        if without is not None and days_of(without) < options.days:
+            return without, None
         result = play(options, ask("with sharing" if options.sharing else "without sharing"))
-    if without is not None and len(without.hours) != len(result.hours):
-        without = None
+    if without is not None:
+        # What both have is compared.
+        without = replace(without, hours=without.hours[: len(result.hours)])
     return result, without
+
+
+def days_of(result: Result) -> float:
+    """How long a run lasted in the end [days]."""
+    return (result.hours[-1].elapsed_s - result.hours[0].elapsed_s) / 86_400
+
+
+def _expect_writable(folder: Path | None) -> None:
+    """Before a long run, not after it. Raises ConfigError."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError((Problem("--out", f"{folder} ({error.strerror})", "a folder that can be written to"),)) from None
 
 
 @contextlib.contextmanager
@@ -223,8 +285,7 @@ def _picture(result: Result, without: Result | None) -> Table:
 
     own = indicators.community(result)
     other = indicators.community(without) if without is not None else None
-    days = (result.hours[-1].elapsed_s - result.hours[0].elapsed_s) / 86_400
-    table = Table(title=f"{result.options.units} houses, {days:g} days", title_justify="left")
+    table = Table(title=f"{result.options.units} houses, {days_of(result):g} days", title_justify="left")
     table.add_column("")
     table.add_column("with sharing" if result.options.sharing else "without sharing", justify="right")
     if other is not None:
@@ -240,11 +301,12 @@ def _picture(result: Result, without: Result | None) -> Table:
         ("battery to battery", "exchange_efficiency", "{:.1%}"),
         ("deals completed", "deals_completed", "{:,}"),
         ("deals ended early", "ended_early", "{:,}"),
+        ("deals under way at the end", "deals_live", "{:,}"),
         ("errors", "errors", "{:,}"),
     ]
     for figures in (own, other):
         if figures is not None:
-            figures["ended_early"] = figures["deals"] - figures["deals_completed"]
+            figures["ended_early"] = figures["deals"] - figures["deals_completed"] - figures["deals_live"]
     for name, key, form in rows:
         table.add_row(name, *(_shown(figures[key], form) for figures in (own, other) if figures is not None))
     return table

@@ -26,7 +26,7 @@ class LeapingEngine(Engine):
     def __init__(self, houses: tuple[House, ...], profiles: Profiles, start: datetime, site: Site | None = None) -> None:
         """As the engine."""
         super().__init__(houses, profiles, start, site)
-        self._begun_s = self.elapsed_s
+        self._begun_s, self._begun_wasted_wh = self.elapsed_s, self.wasted_wh.copy()
         self._sums, self._rates = np.zeros((len(_ROWS), len(houses))), np.zeros((len(_ROWS), len(houses)))
 
     @property
@@ -34,11 +34,13 @@ class LeapingEngine(Engine):
         """What has flowed since the start [Wh], by name, shape (N,) each."""
         sums, loss = self._sums.copy(), self._loss
         hours = (self.elapsed_s - self._begun_s) / 3600
+        # What came within a step in which a battery became full found no room in it.
+        solar_wh = sums[_SOLAR] - (self.wasted_wh - self._begun_wasted_wh)
         lost = ac_loss(loss, hours, sums[_BYPASS], sums[_LOAD_IN_BYPASS], sums[_AC_CHARGING])
         return {
             "load": sums[_LOAD],
-            "solar": sums[_SOLAR],
-            "curtailed": sums[_SUN] - sums[_SOLAR],
+            "solar": solar_wh,
+            "curtailed": sums[_SUN] - solar_wh,
             "mains": mains(loss, lost, sums[_LOAD_IN_BYPASS], sums[_AC_CHARGING]),
             "ac_loss": lost,
             "dc_loss": dc_loss(loss, hours, sums[_BYPASS], sums[_LOAD], sums[_LOAD_IN_BYPASS], sums[_CONVERTER_LOSS]),

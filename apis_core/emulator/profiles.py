@@ -123,7 +123,8 @@ def read_load(path: Path) -> Series:
 
 def _rows(path: Path) -> list[list[str]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        # Spreadsheets begin with a byte order mark.
+        with path.open(newline="", encoding="utf-8-sig") as file:
             return [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError((Problem(str(path), str(error), "a readable CSV file"),)) from None

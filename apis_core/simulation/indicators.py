@@ -138,6 +138,7 @@ def community(result: Result) -> dict[str, Any]:
         "exchange_efficiency": round(total["taken_wh"] / total["given_wh"], 5) if total["given_wh"] else None,
         "deals": len(result.deals),
         "deals_completed": len(done),
+        "deals_live": sum(outcome(deal) is Outcome.LIVE for deal in result.deals),
         "errors": len(result.errors),
     }
 

@@ -14,6 +14,7 @@ from . import indicators
 from .tables import Result
 
 type Columns = Mapping[str, Sequence[Any]]
+FILES = ("summary.json", "report.html", *(f"{name}.{kind}" for name in ("houses", "hours", "deals") for kind in ("csv", "parquet")))
 
 
 def summary(result: Result, without: Result | None) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def summary(result: Result, without: Result | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "units": options.units,
         "days": round(days, 4),
+        "days_wanted": options.days,
         "seed": options.seed,
         "start": options.start.isoformat(),
         "sharing": options.sharing,
@@ -92,6 +94,9 @@ def write(folder: Path, result: Result, without: Result | None) -> Iterator[Path
 
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        # Of another run, they would not belong to this one.
+        (folder / name).unlink(missing_ok=True)
     path = folder / "summary.json"
     path.write_bytes(orjson.dumps(summary(result, without), option=orjson.OPT_INDENT_2))
     yield path

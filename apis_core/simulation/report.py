@@ -18,22 +18,36 @@ GREEN, BLUE, ORANGE, GREY, RED, YELLOW = "#2e9e5b", "#2f6fb5", "#e08a2e", "#8a8f
 HEIGHT_PX = 420
 
 
+# Longer runs show the batteries' charge by day: of so many hours only a block of colour is seen.
+HOURLY_DAYS = 21
+# More flows than these are a tangle.
+FLOWS = 120
+
+
 def html(result: Result, without: Result | None) -> str:
     """The page. `without`: the same time without sharing, to compare with."""
     figures = [
-        ("Energy of each day", "What came in above the line, what it was used for below it.", energy_by_day(result)),
+        (
+            "Energy of each day",
+            "Above the line what came in (and, at the top, the sun that found no use), below it what became of it.",
+            energy_by_day(result),
+        ),
         (
             "Self-sufficiency of each house",
             "The share of a house's load that did not have to be bought.",
             self_sufficiency(result, without),
         ),
-        ("Charge of the batteries", "Half of all houses lie in the dark band, nine in ten in the light one.", charge_bands(result)),
+        (
+            "Charge of the batteries",
+            "Half of all houses lie in the dark band, nine in ten in the light one; in a long run, of all hours of a day.",
+            charge_bands(result),
+        ),
         ("Where the losses are", "Each house's losses by where they arise.", losses(result)),
     ]
     if result.deals:
         figures += [
             ("Who gave to whom", "Energy into the battery of the house that took.", who_to_whom(result)),
-            ("The flow between houses", "From the houses that gave, on the left, to those that took.", flow(result)),
+            ("The flow between houses", f"From those that gave to those that took; the {FLOWS} largest flows at most.", flow(result)),
             ("Deals by hour of the day", "When deals began.", deals_by_hour(result)),
             ("Points", "What each house earned by giving and paid for taking.", points(result)),
             ("Converters at work", "The share of the time in which a converter was on for a deal.", duty(result)),
@@ -41,7 +55,10 @@ def html(result: Result, without: Result | None) -> str:
     sections = []
     for number, (title, text, figure) in enumerate(figures):
         _style(figure)
-        body = pio.to_html(figure, include_plotlyjs="inline" if number == 0 else False, full_html=False, config={"displaylogo": False})
+        # The same run gives the same page; where nothing hovers, a toolbar would lie on the plot.
+        settings: dict[str, Any] = {"displayModeBar": False}
+        library = "inline" if number == 0 else False
+        body = pio.to_html(figure, include_plotlyjs=library, full_html=False, config=settings, div_id=f"figure-{number}")
         sections.append(f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p>{body}</section>")
     page = resources.files(__package__).joinpath("data/report.html").read_text(encoding="utf-8")
     parts = {"TITLE": _title(result), "TILES": _tiles(result, without), "SECTIONS": "\n".join(sections), "DEFINITIONS": _definitions()}
@@ -60,7 +77,7 @@ def _tiles(result: Result, without: Result | None) -> str:
     own = indicators.community(result)
     other = indicators.community(without) if without is not None else None
     before = f"{other['self_sufficiency']:.1%} without sharing" if other is not None else ""
-    saved = f"{(other['bought_wh'] - own['bought_wh']) / 1000:,.0f} kWh less than without" if other is not None else ""
+    saved = _saved(other["bought_wh"] - own["bought_wh"]) if other is not None else ""
     efficiency = own["exchange_efficiency"]
     tiles = [
         ("self-sufficiency", f"{own['self_sufficiency']:.1%}", before),
@@ -73,6 +90,10 @@ def _tiles(result: Result, without: Result | None) -> str:
         f"<div class=tile><b>{escape(value)}</b><span>{escape(name)}</span><small>{escape(note)}</small></div>"
         for name, value, note in tiles
     )
+
+
+def _saved(saved_wh: float) -> str:
+    return f"{abs(saved_wh) / 1000:,.0f} kWh {'less' if saved_wh >= 0 else 'more'} than without"
 
 
 def _definitions() -> str:
@@ -122,7 +143,9 @@ def energy_by_day(result: Result) -> go.Figure:
         ("into batteries", -np.maximum(stored, 0), "#8fd0a8"),
         ("curtailed sun", flows["curtailed"], "#f3e6b0"),
     ]
-    figure = go.Figure([go.Bar(name=name, x=days, y=np.round(values, 2), marker_color=colour) for name, values, colour in bars])
+    figure = go.Figure(
+        [go.Bar(name=name, x=days, y=np.round(values, 2), marker={"color": colour, "line": {"width": 0}}) for name, values, colour in bars]
+    )
     figure.update_layout(barmode="relative", yaxis_title="kWh a day")
     return figure
 
@@ -145,10 +168,13 @@ def self_sufficiency(result: Result, without: Result | None) -> go.Figure:
 
 
 def charge_bands(result: Result) -> go.Figure:
-    """Bands of all batteries' charge over the run [%]."""
-    capacity_wh = result.options.battery_wh
+    """Bands of all batteries' charge over the run [%]: of each hour, or of each day where the run is long."""
+    capacity_wh = np.array([house.battery_wh for house in result.options.houses()])
     percent = np.array([hour.energy_wh for hour in result.hours]) / capacity_wh * 100
-    times = [(result.options.start + timedelta(seconds=hour.elapsed_s)).isoformat() for hour in result.hours]
+    each = 24 if len(percent) > HOURLY_DAYS * 24 else 1
+    whole = len(percent) // each * each
+    percent = percent[:whole].reshape(-1, each * percent.shape[1])
+    times = [(result.options.start + timedelta(seconds=hour.elapsed_s)).isoformat() for hour in result.hours[:whole:each]]
     low, quarter, middle, three, high = np.percentile(percent, [5, 25, 50, 75, 95], axis=1).round(1)
     no_line: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     figure = go.Figure(
@@ -187,6 +213,7 @@ def who_to_whom(result: Result) -> go.Figure:
         z=np.where(matrix > 0, np.round(matrix, 2), np.nan),
         x=ids,
         y=ids,
+        zmin=0,
         colorscale=[[0, "#d8f0e0"], [1, "#14663a"]],
         colorbar={"title": "kWh"},
         hovertemplate="%{y} gave %{z} kWh to %{x}<extra></extra>",
@@ -200,7 +227,7 @@ def who_to_whom(result: Result) -> go.Figure:
 def flow(result: Result) -> go.Figure:
     """The same as a flow from left to right; the largest flows where there are many."""
     ids, matrix = list(result.options.unit_ids), indicators.flows_between(result) / 1000
-    largest = sorted(((float(matrix[i, j]), i, j) for i, j in np.argwhere(matrix > 0)), reverse=True)[:120]
+    largest = sorted(((float(matrix[i, j]), i, j) for i, j in np.argwhere(matrix > 0)), reverse=True)[:FLOWS]
     gives = sorted({i for _, i, _ in largest})
     takes = sorted({j for _, _, j in largest})
     place = {**{("gives", i): k for k, i in enumerate(gives)}, **{("takes", j): len(gives) + k for k, j in enumerate(takes)}}
@@ -223,7 +250,7 @@ def deals_by_hour(result: Result) -> go.Figure:
     """How many deals began in each hour of the day."""
     counts = np.zeros(24, dtype=int)
     for deal in result.deals:
-        counts[deal.create_time.hour] += 1
+        counts[deal.create_time.astimezone(result.options.zone).hour] += 1
     figure = go.Figure(go.Bar(x=list(range(24)), y=counts, marker_color=GREEN))
     figure.update_layout(xaxis={"title": "hour of the day", "dtick": 3}, yaxis_title="deals")
     return figure

@@ -11,7 +11,7 @@ from ..emulator.leap import LeapingEngine
 from ..emulator.profiles import bundled, with_files
 from ..emulator.world import World
 from ..ledger.memory import MemoryLedger
-from ..model.deal import Deal
+from ..model.deal import NO_ENERGY, Deal, Side
 from ..model.errors import ErrorReport
 from ..node import Node
 from ..unit.board import Board
@@ -57,6 +57,19 @@ class Simulation:
         }
         self._board = shared or Board(self.hub.store, lambda: policy.operation_mode)
 
+    async def _note_live_deals(self) -> None:
+        """Deals that go on as the run ends, with what both units have counted until now."""
+        for deal in self._board.deals():
+            if deal.deal_id in self.deals or deal.is_ended:
+                continue
+            told = {}
+            for unit_id in deal.unit_ids:
+                controller = self.nodes[unit_id].controller
+                await controller.refresh()
+                told[unit_id] = deal.side_energy(unit_id).merged(controller.account.deals.get(deal.deal_id, NO_ENERGY))
+            counted_wh = told[deal.unit_on(Side(self.nodes[deal.charge_unit_id].settings.policy.reference_side))].battery_wh
+            self.deals[deal.deal_id] = deal.changed(energy=told, cumulate_amount_wh=max(deal.cumulate_amount_wh, counted_wh))
+
     def _ended(self, deal: Deal) -> None:
         self.deals[deal.deal_id] = deal
 
@@ -80,6 +93,7 @@ class Simulation:
             await self.clock.sleep(min(HOUR_S, end_s - self.clock.monotonic()))
             self.world.catch_up()
             self.hours.append(Hour.of(self.engine))
+        await self._note_live_deals()
         for node in self.nodes.values() if options.sharing else ():
             await node.kill()
         for task in tasks:

@@ -46,8 +46,8 @@ def write_plan(path: Path, outcome: Outcome) -> Path:
     return path
 
 
-def read_plan(path: Path) -> Plan:
-    """A plan that was kept.
+def read_plan(path: Path, units: int) -> Plan:
+    """A plan that was kept, for so many houses.
 
     Raises:
         ConfigError: if it is none.
@@ -56,6 +56,15 @@ def read_plan(path: Path) -> Plan:
     try:
         data = orjson.loads(path.read_bytes())
         faults = data["faults"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError((Problem(str(path), repr(error), "a JSON file with faults"),)) from None
-    return tuple(sorted(Fault.from_json(item, f"{path}: faults[{i}]") for i, item in enumerate(faults)))
+    except OSError as error:
+        raise ConfigError((Problem(str(path), error.strerror or str(error), "a JSON file with faults"),)) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError((Problem(str(path), str(error), "a JSON file with faults"),)) from None
+    if not isinstance(faults, list):
+        raise ConfigError((Problem(f"{path}: faults", repr(faults)[:80], "a list"),))
+    plan = tuple(sorted(Fault.from_json(item, f"{path}: faults[{i}]") for i, item in enumerate(faults)))
+    known = {f"E{number + 1:03}" for number in range(units)}
+    strangers = sorted({unit_id for fault in plan for unit_id in fault.units} - known)
+    if strangers:
+        raise ConfigError((Problem(f"{path}: units", ", ".join(strangers), f"units of {units} houses, E001 to E{units:03}"),))
+    return plan

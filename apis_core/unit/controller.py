@@ -229,6 +229,7 @@ class Controller:
             except MessageError as error:
                 raise DriverError(f"{self._settings.unit_id}: {error}") from error
             if self.reading is not None and self._is_known(converter) and battery == self.reading.battery:
+                self._read_s = self.reading.monotonic_s
                 return self.reading
             await self._book_unread()
             reading = self._take(converter, battery, data.house)

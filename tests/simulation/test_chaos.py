@@ -65,7 +65,7 @@ def test_a_plan_file_that_is_none_is_refused_with_its_place(tmp_path: Path) -> N
     path = tmp_path / "plan.json"
     path.write_text('{"faults": [{"at_s": 1, "for_s": 2, "kind": "meteor", "units": ["E001"]}]}')
     with pytest.raises(ConfigError, match=r"faults\[0\].kind: found meteor"):
-        search.read_plan(path)
+        search.read_plan(path, 3)
 
 
 def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
@@ -78,7 +78,9 @@ def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
 def test_what_went_wrong_once_holds_now(path: Path) -> None:
     story = json.loads(path.read_bytes())
-    outcome = chaos.run(story["seed"], story.get("units", UNITS), story.get("hours", HOURS), search.read_plan(path))
+    outcome = chaos.run(
+        story["seed"], story.get("units", UNITS), story.get("hours", HOURS), search.read_plan(path, story.get("units", UNITS))
+    )
     assert outcome.violations == ()
 
 

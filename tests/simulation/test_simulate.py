@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from apis_core.cli import cli, main
+from apis_core.model.errors import ConfigError
 from apis_core.model.scenario import Scenario
 from apis_core.model.view import Snapshot, UnitView
 from apis_core.presets import community_hardware, community_policy, community_scenario
@@ -91,8 +93,6 @@ def test_an_interrupted_run_keeps_what_is_done() -> None:
 
 
 def test_the_command_writes_summary_tables_and_a_report(tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
     out = tmp_path / "out"
     arguments = ["simulate", "--units", "3", "--days", "0.1", "--compare", "--out", str(out)]
     ran = CliRunner().invoke(cli, arguments)
@@ -181,3 +181,36 @@ def test_what_is_no_diagnostics_is_told(
         main()
     assert ended.value.code == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_with_every_tick_goes_on_after_two_readings_of_one_moment() -> None:
+    result = simulate(Options(units=4, days=2.8, seed=3, load_scale=0.4, every_tick=True))
+    assert result.hours[-1].elapsed_s == pytest.approx(2.8 * 86_400)
+
+
+def test_deals_under_way_at_the_end_are_told_with_what_they_have_exchanged() -> None:
+    result = simulate(Options(units=4, days=0.3595, seed=7))
+    (live,) = (deal for deal in result.deals if not deal.is_ended)
+    exchanged_wh = sum(result.hours[-1].totals_wh["grid_in"])
+    assert live.side_energy(live.charge_unit_id).grid_wh == pytest.approx(exchanged_wh, rel=0.02)
+    assert indicators.community(result)["deals_live"] == 1
+
+
+def test_the_report_of_the_same_run_is_the_same(shared: Result, alone: Result) -> None:
+    report = pytest.importorskip("apis_core.simulation.report")
+    assert report.html(shared, alone) == report.html(shared, alone)
+
+
+def test_what_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    ran = CliRunner().invoke(cli, ["simulate", "--units", "3", "--days", "3650", "--out", str(file / "x")])
+    assert isinstance(ran.exception, ConfigError) or ran.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "options", [["--without-sharing", "--compare"], ["--battery-wh", "inf"], ["--load-scale", "nan"], ["--solar", "x", "--pv-scale", "3"]]
+)
+def test_options_that_cannot_be_meant_are_refused(options: list[str]) -> None:
+    ran = CliRunner().invoke(cli, ["simulate", "--units", "3", "--days", "0.01", *options])
+    assert isinstance(ran.exception, ConfigError) or ran.exit_code == 2
