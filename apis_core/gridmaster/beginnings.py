@@ -143,6 +143,7 @@ async def check_ramp_up(access: Access, deal: Deal, seen: dict[str, tuple[float,
 
     """
     await access.read(*deal.unit_ids)
+    await _have_slave_off(access, deal)
     line, policy = access.line(), access.policy
     master, slave = deal.unit_on(line.master_side), deal.unit_on(line.master_side.opposite)
     _expect_rising(line, master, slave)
@@ -165,6 +166,14 @@ async def check_ramp_up(access: Access, deal: Deal, seen: dict[str, tuple[float,
     return next_ramp_check_s(now_s, voltage_v, goal_v, slope, policy.main_loop_period_s)
 
 
+async def _have_slave_off(access: Access, deal: Deal) -> None:
+    """A Grid Master that has gone may have switched the slave side on and not written it down: that begins anew."""
+    line = access.line()
+    slave = deal.unit_on(line.master_side.opposite)
+    if line.mode(slave) is line.master_side.opposite.current_mode and not line.running_others(deal, slave):
+        await access.command(slave, CommandKind.WAIT, f"deal {deal.deal_id} begins anew")
+
+
 def _expect_rising(line: Line, master: str, slave: str) -> None:
     if line.mode(master) is not ConverterMode.VOLTAGE_REFERENCE or line.mode(slave) is not ConverterMode.WAIT:
         raise StepFailedError(
@@ -174,6 +183,7 @@ def _expect_rising(line: Line, master: str, slave: str) -> None:
 
 async def authorise(access: Access, deal: Deal) -> Deal | None:
     """The proof that the master-side unit holds the line's voltage; None if it failed and the deal starts anew."""
+    await _have_slave_off(access, deal)
     line = access.line()
     master, slave = deal.unit_on(line.master_side), deal.unit_on(line.master_side.opposite)
     _expect_rising(line, master, slave)

@@ -323,12 +323,14 @@ class GridMaster:
         if now_s < spaced_s:
             self._agenda.at(deal, spaced_s)
             return False
-        if self.leak_check.is_due() or access.board.value(hand_over.KEY) is not None:
+        if self.leak_check.is_due():
             self._agenda.again(deal)
             return False
         begun_s = access.clock.monotonic()
         try:
-            outcome = await beginnings.activate(access, deal)
+            is_moving = access.board.value(hand_over.KEY) is not None
+            moving = NotNow("the hand-over of the line's voltage is not finished", is_held=True)
+            outcome = moving if is_moving else await beginnings.activate(access, deal)
         except beginnings.HandOverFailedError as error:
             # The deal has not begun, and whose fault it was need not be its own: once the voltage has its place it is tried again.
             self._moves[deal.deal_id] = self._moves.get(deal.deal_id, 0) + 1

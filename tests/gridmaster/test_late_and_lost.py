@@ -288,3 +288,23 @@ def test_a_unit_is_not_armed_as_off_while_it_is_switched_on() -> None:
             await c.settle(1)
 
     in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
+
+
+def test_the_first_deal_goes_on_though_its_grid_master_dies_as_its_second_side_is_switched_on() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(8)
+        killed: list[asyncio.Task[None]] = []
+
+        def die() -> None:
+            if not killed and "E002?mode=0x0002" in c.requests[-1]:
+                killed.append(asyncio.create_task(c.community.kill_unit("E001")))
+
+        c.after_write = die
+        wanted = await c.community.create_deal("E002", "E003", 30, who="test", requester="E003")
+        await c.settle(1800)
+        assert killed
+        (deal,) = (deal for deal in c.database.deals("E003") if deal.deal_id == wanted.deal_id)
+        assert deal.is_completed
+
+    in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
