@@ -79,7 +79,8 @@ def make_past(folder: Path, units: int, now: datetime, zone: tzinfo, days: float
     database = LedgerDatabase(sqlite_url(unfinished))
     try:
         for deal in result.deals:
-            for unit_id in deal.unit_ids:
+            # What goes on as the past ends has no end: it has not happened.
+            for unit_id in deal.unit_ids if deal.is_ended else ():
                 database.record_deal(unit_id, deal, None)
     finally:
         database.close()

@@ -61,6 +61,19 @@ def test_a_reference_waits_its_own_time_where_another_writer_has_the_rest_of_the
     assert mind.due(35.0) == ["E001"]
 
 
+def test_after_a_standstill_current_modes_go_first_and_an_overdue_reference_ten_seconds_later() -> None:
+    mind = armed(REFERENCE, CURRENT, CURRENT)
+    mind.stood_still(160.0)
+    assert mind.due(160.0) == ["E002", "E003"]
+    assert mind.due(169.9) == ["E002", "E003"]
+    assert mind.due(170.0) == ["E001"]
+    sooner = armed(REFERENCE, CURRENT)
+    sooner.stood_still(160.0)
+    assert sooner.due(160.0) == ["E002"]
+    sooner.saw("E002", is_off=True, now_s=161.0)
+    assert sooner.due(161.1) == ["E001"]
+
+
 def test_a_wait_that_was_not_read_back_is_sent_again() -> None:
     mind = armed(CURRENT)
     assert mind.due(5.0) == ["E001"]

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apis_core import app
+from apis_core.ledger.database import LedgerDatabase, sqlite_url
 from apis_core.model.errors import CommandRefusedError
 from apis_core.model.modes import OperationMode
-from apis_core.trial import make_past
+from apis_core.trial import LEDGER, make_past
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 
@@ -43,3 +44,12 @@ async def test_a_community_to_try_has_a_past_and_remembers(tmp_path: Path) -> No
         assert units["E002"].preset == "storm"
         assert (units["E003"].request_below_pct, units["E003"].offer_above_pct) == (50, 80)
         assert len(await again.deals(end=now)) == len(deals)
+
+
+def test_no_deal_of_the_past_goes_on_for_ever(tmp_path: Path) -> None:
+    for hour in range(10, 14):
+        folder = tmp_path / str(hour)
+        make_past(folder, 4, datetime(2026, 6, 2, hour, 7, tzinfo=TOKYO).astimezone(UTC), TOKYO, 0.5)
+        database = LedgerDatabase(sqlite_url(folder / LEDGER))
+        assert all(deal.is_ended for unit_id in database.unit_ids() for deal in database.deals(unit_id))
+        database.close()

@@ -12,7 +12,7 @@ import logging
 import math
 
 from ..drivers.eza2500.codec import LineError
-from ..guard.dead_man import DeadMan, Watched
+from ..guard.dead_man import STANDSTILL_S, DeadMan, Watched
 from ..model.converter import ConverterMode
 from ..model.errors import CommandRefusedError
 from ..ports import Clock, GuardRole, Json
@@ -187,6 +187,8 @@ class Keeper:
                 async with asyncio.timeout(None if next_s is None else max(0.02, next_s - self.now_s)):
                     await self._wake.wait()
             self._wake.clear()
+            if next_s is not None and self.now_s > next_s + STANDSTILL_S:
+                self.mind.stood_still(self.now_s)
 
     def _judge(self) -> None:
         if self.state.trip or self.state.role == GuardRole.OFF:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 OFF, CURRENT, REFERENCE = "off", "current", "reference"
 # A wait that was not read back is sent again after so long.
 REPEAT_S = 1.0
+# Who wakes so much later than it wanted to has stood still.
+STANDSTILL_S = 2.0
+# A reference that is overdue after a standstill holds on so long: current modes go first, and they may be slow.
+THAW_HOLD_S = 10.0
 
 
 class Watched:
@@ -42,6 +46,11 @@ class DeadMan:
     def __init__(self) -> None:
         """Watches nobody yet."""
         self.units: dict[str, Watched] = {}
+        self._held_until_s = float("-inf")
+
+    def stood_still(self, now_s: float) -> None:
+        """The writer itself has been away for a while: everybody may be overdue at once."""
+        self._held_until_s = now_s + THAW_HOLD_S
 
     def arm(self, unit_id: str, watched: Watched, role: str, epoch: int, now_s: float) -> None:
         """Watch a converter, or watch it anew: a trip is over, its unit has read it and knows what it does."""
@@ -133,7 +142,8 @@ class DeadMan:
                 moments.append(watched.asked_s + REPEAT_S)
             elif watched.role != OFF and not watched.trip:
                 limit_s = watched.current_s if watched.role == CURRENT else watched.reference_s
-                moments.append(watched.beat_s + limit_s)
+                due_s = watched.beat_s + limit_s
+                moments.append(due_s if watched.role == CURRENT else max(due_s, self._held_until_s))
                 if watched.role == REFERENCE:
                     early_s = watched.beat_s + watched.current_s
                     moments.append(early_s if early_s > now_s else now_s + REPEAT_S / 4)
@@ -149,7 +159,7 @@ class DeadMan:
         silent_s = now_s - watched.beat_s
         if watched.role == CURRENT:
             return f"no sign of its unit for {watched.current_s:g} s" if silent_s >= watched.current_s else ""
-        if silent_s >= watched.reference_s:
+        if silent_s >= watched.reference_s and now_s >= self._held_until_s:
             return f"no sign of its unit for {watched.reference_s:g} s"
         if self._leaves_early(watched, now_s) and not any(self._unread(other, watched) for other in self._others(unit_id, watched)):
             return f"no sign of its unit for {silent_s:.0f} s, and all others of the line are off"

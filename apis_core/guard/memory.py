@@ -9,7 +9,7 @@ from typing import Any
 from ..model.converter import Converter, ConverterMode
 from ..model.errors import CommandRefusedError, DriverError, MessageError
 from ..ports import Clock, DeviceRequest, Driver, GuardOrders, GuardReport, GuardRole, Json
-from .dead_man import DeadMan, Watched
+from .dead_man import STANDSTILL_S, DeadMan, Watched
 
 _LOGGER = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 3600.0
@@ -50,6 +50,8 @@ class MemoryGuard:
                     async with asyncio.timeout(pause_s):
                         await self._wake.wait()
                 self._wake.clear()
+                if next_s is not None and self.clock.wall() > next_s + STANDSTILL_S:
+                    self.mind.stood_still(self.clock.wall())
         finally:
             # The ways to the devices are about to be closed.
             for task in self._tasks:

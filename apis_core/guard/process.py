@@ -112,7 +112,12 @@ class Guard:
     def run(self) -> None:
         """Until nobody needs it."""
         while not self._is_done():
-            for key, _ in self.selector.select(self._pause_s()):
+            begun_s, pause_s = now_s(), self._pause_s()
+            events = self.selector.select(pause_s)
+            if now_s() - begun_s > pause_s + dead_man.STANDSTILL_S:
+                with self.lock:
+                    self.mind.stood_still(now_s())
+            for key, _ in events:
                 if key.fileobj is self.listener:
                     client, _ = self.listener.accept()
                     self.clients[client] = bytearray()
