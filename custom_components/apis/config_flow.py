@@ -96,7 +96,8 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
     @override
     def async_get_supported_subentry_types(cls, config_entry: ConfigEntry) -> dict[str, type[ConfigSubentryFlow]]:
         """Units are subentries where they run here; otherwise they come and go by themselves."""
-        return {UNIT: UnitFlow} if config_entry.data[CONF_KIND] == KIND_NODE else {}
+        # One that a person ignores says nothing of itself.
+        return {UNIT: UnitFlow} if config_entry.data.get(CONF_KIND) == KIND_NODE else {}
 
     @staticmethod
     @callback
@@ -160,7 +161,7 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def async_step_found_driver(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """A converter's driver: add it as a unit to a community that runs here, or to a new one."""
-        entries = [entry for entry in self._async_current_entries() if entry.data[CONF_KIND] == KIND_NODE]
+        entries = [entry for entry in self._async_current_entries() if entry.data.get(CONF_KIND) == KIND_NODE]
         if user_input is not None:
             self._name = user_input[CONF_NAME]
             self._target = next((entry for entry in entries if entry.entry_id == user_input.get(CONF_COMMUNITY)), None)
@@ -304,7 +305,7 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
         """Who answers at an address that was entered: it may announce itself later."""
         with contextlib.suppress(ApisError, TimeoutError):
             found = await app.connect_community(async_get_clientsession(self.hass), self._url).identity()
-            await self.async_set_unique_id(str(found["id"]) or None)
+            await self.async_set_unique_id(str(found["id"]) or None, raise_on_progress=False)
             self._abort_if_unique_id_configured(updates={CONF_URL: self._url}, reload_on_update=False)
 
     def _create_daemon(self, token: str | None) -> ConfigFlowResult:

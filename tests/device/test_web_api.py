@@ -278,7 +278,11 @@ async def test_the_nodes_own_way_to_it_arms_beats_writes_and_hears_of_its_end() 
         assert (report.role, report.epoch, report.trip) == (GuardRole.CURRENT, 3, "")
         assert await guard.report("E002") is None
         before_s = bench.service.keeper.state.beat_s
-        await guard.beat()
+        for _ in range(200):
+            # It counts as sent at the earliest that its time can mean there.
+            assert await guard.beat()
+            if bench.service.keeper.state.beat_s > before_s:
+                break
         assert before_s < bench.service.keeper.state.beat_s <= clock.wall()
         # A driver that was started anew knows no unit: the node arms it, and tries again.
         bench.service.keeper.unit_id = ""
