@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
-from homeassistant.config_entries import SOURCE_HASSIO, SOURCE_ZEROCONF, ConfigEntryState
+from homeassistant.config_entries import SOURCE_HASSIO, SOURCE_IGNORE, SOURCE_ZEROCONF, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.service_info.hassio import HassioServiceInfo
@@ -164,3 +164,14 @@ async def test_what_is_not_understood_ends_with_a_sentence(
 
 def test_an_address_of_the_present_internet_protocol() -> None:
     assert replace(discovery.NOTHING, host="fd00::1", port=4391).url == "http://[fd00::1]:4391"
+
+
+async def test_what_a_person_ignores_breaks_no_page_and_no_later_find(hass: HomeAssistant, community: FakeCommunity) -> None:
+    await find(hass, SOURCE_ZEROCONF, "driver", port=4380)
+    ignored = {"unique_id": "0123abcd", "title": "A driver"}
+    await hass.config_entries.flow.async_init("apis", context={"source": SOURCE_IGNORE}, data=ignored)
+    (entry,) = hass.config_entries.async_entries("apis")
+    assert entry.supported_subentry_types == {}
+    assert entry.as_json_fragment
+    another = await find(hass, SOURCE_ZEROCONF, "driver", port=4381, id="another")
+    assert another["step_id"] == "found_driver"
