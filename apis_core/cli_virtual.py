@@ -118,8 +118,8 @@ def simulate(
     _expect_writable(out)
     result, without = _played(options, compare=compare and not without_sharing)
     console.print(_picture(result, without))
-    if (done := days_of(result)) < options.days:
-        console.print(f"interrupted after {done:g} of {options.days:g} days: this is what was done", highlight=False)
+    if _is_cut_short(result):
+        console.print(f"interrupted after {days_of(result):g} of {options.days:g} days: this is what was done", highlight=False)
     written = []
     for path in _written(out, result, without):
         written.append(path.name)
@@ -232,7 +232,7 @@ def _played(options: Options, *, compare: bool) -> tuple[Result, Result | None]:
 
     with _until_interrupted() as ask:
         without = play(replace(options, sharing=False), ask("without sharing")) if compare else None
-        if without is not None and days_of(without) < options.days:
+        if without is not None and _is_cut_short(without):
             return without, None
         result = play(options, ask("with sharing" if options.sharing else "without sharing"))
     if without is not None:
@@ -244,6 +244,11 @@ def _played(options: Options, *, compare: bool) -> tuple[Result, Result | None]:
 def days_of(result: Result) -> float:
     """How long a run lasted in the end [days]."""
     return (result.hours[-1].elapsed_s - result.hours[0].elapsed_s) / 86_400
+
+
+def _is_cut_short(result: Result) -> bool:
+    """Whether a run ended before its time: at least an hour before, but for the last bits of its seconds."""
+    return (result.options.days - days_of(result)) * 86_400 > 1.0
 
 
 def _expect_writable(folder: Path | None) -> None:

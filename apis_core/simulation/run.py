@@ -23,6 +23,8 @@ from .watch import Watchman
 
 type Progress = Callable[[float], bool]
 HOUR_S = 3600.0
+# A clock that is nearer to the end of a run than this is there.
+SECOND_PART_S = 0.5
 
 
 class Simulation:
@@ -87,10 +89,11 @@ class Simulation:
             if not options.every_tick:
                 watchman = Watchman(self.nodes, self.engine, self.world.catch_up, self._board, self.clock)
                 tasks.append(asyncio.create_task(watchman.run()))
-        end_s = options.days * 86_400
+        # Whole seconds: the last bit of a fraction of a day would be a sleep that the clock cannot show.
+        end_s = max(1, round(options.days * 86_400))
         self.hours.append(Hour.of(self.engine))
-        while self.clock.monotonic() < end_s and progress(self.clock.monotonic() / end_s):
-            await self.clock.sleep(min(HOUR_S, end_s - self.clock.monotonic()))
+        while (left_s := end_s - self.clock.monotonic()) > SECOND_PART_S and progress(1 - left_s / end_s):
+            await self.clock.sleep(min(HOUR_S, left_s))
             self.world.catch_up()
             self.hours.append(Hour.of(self.engine))
         await self._note_live_deals()

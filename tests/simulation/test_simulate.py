@@ -196,6 +196,14 @@ def test_deals_under_way_at_the_end_are_told_with_what_they_have_exchanged() -> 
     assert indicators.community(result)["deals_live"] == 1
 
 
+@pytest.mark.parametrize("days", ["0.1234", "0.0777", "0.3"])
+def test_a_run_of_odd_length_is_whole(days: str) -> None:
+    ran = CliRunner().invoke(cli, ["simulate", "--units", "2", "--days", days, "--compare"])
+    assert ran.exit_code == 0, ran.output
+    assert "interrupted" not in ran.output
+    assert "with sharing" in ran.output
+
+
 def test_the_report_of_the_same_run_is_the_same(shared: Result, alone: Result) -> None:
     report = pytest.importorskip("apis_core.simulation.report")
     assert report.html(shared, alone) == report.html(shared, alone)
