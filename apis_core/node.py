@@ -171,12 +171,15 @@ class Node:
         """Begin: remember, read the device, join in.
 
         Raises:
+            ClusterError: if the store does not answer.
+            LedgerError: if it cannot be read or written.
             DriverError: if the device does not answer.
 
         """
         await self._remember_mode()
         await self.ledger.record_scenario(self.settings.scenario.to_json(), "start", self.clock.now())
         await self._introduce()
+        await self.mediator.end_unknown()
         if self._keeps_board:
             self._spawn("board", self.board.run)
         self.sentry.begin()

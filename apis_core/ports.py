@@ -355,6 +355,9 @@ class Ledger(Protocol):
     async def deals(self, start: datetime | None = None, end: datetime | None = None) -> tuple[Deal, ...]:
         """The unit's deals created within a span, oldest first."""
 
+    async def open_deals(self) -> tuple[Deal, ...]:
+        """The unit's deals that have not ended, oldest first."""
+
     async def energy(self) -> Mapping[str, SideEnergy]:
         """The unit's own counters of deals that have not ended, as last recorded."""
 

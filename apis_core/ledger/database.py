@@ -149,6 +149,14 @@ class LedgerDatabase:
         with self._reading() as connection:
             return tuple(Deal.from_json(orjson.loads(text)) for text in connection.scalars(query))
 
+    def open_deals(self, unit_id: str) -> tuple[Deal, ...]:
+        """A unit's deals that have not ended, oldest first."""
+        table = schema.deals
+        query = sa.select(table.c.record).where(table.c.unit_id == unit_id, table.c.state != "ended")
+        with self._reading() as connection:
+            found = connection.scalars(query.order_by(table.c.create_time, table.c.deal_id))
+            return tuple(Deal.from_json(orjson.loads(text)) for text in found)
+
     def unit_ids(self) -> tuple[str, ...]:
         """The units that have deals here."""
         with self._reading() as connection:

@@ -58,6 +58,10 @@ class MemoryLedger:
         found = sorted(self._live.values(), key=lambda deal: (deal.create_time, deal.deal_id))
         return tuple(d for d in found if (start is None or d.create_time >= start) and (end is None or d.create_time < end))
 
+    async def open_deals(self) -> tuple[Deal, ...]:
+        """See Ledger."""
+        return await self.deals()
+
     async def energy(self) -> Mapping[str, SideEnergy]:
         """See Ledger."""
         return {deal_id: deal.side_energy(self._unit_id) for deal_id, deal in self._live.items()}

@@ -84,6 +84,10 @@ class UnitLedger:
         """See Ledger."""
         return await self._writer.run(lambda: self._database.deals(self._unit_id, start, end))
 
+    async def open_deals(self) -> tuple[Deal, ...]:
+        """See Ledger."""
+        return await self._writer.run(lambda: self._database.open_deals(self._unit_id))
+
     async def energy(self) -> Mapping[str, SideEnergy]:
         """See Ledger."""
         return await self._writer.run(lambda: self._database.energy(self._unit_id))

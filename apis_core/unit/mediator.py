@@ -281,6 +281,23 @@ class Mediator:
         # Seen here at once: the unit's next answer must already count this deal.
         self._board.note(Entry(key, record, revision))
 
+    async def end_unknown(self) -> None:
+        """End in this unit's ledger what the store has never had, or has lost: its process died in between, and nobody drives it.
+
+        Raises:
+            ClusterError: if the store does not answer.
+            LedgerError: if it cannot be written down.
+
+        """
+        for deal in await self._ledger.open_deals():
+            entry = await self._cluster.store.get(DEAL + deal.deal_id)
+            if entry is None or entry.value is None:
+                now, reason = self._clock.now(), "not known to the others after a restart"
+                ended = {} if deal.activate_time is None else {"deactivate_time": now}
+                await self._ledger.record_deal(
+                    deal.changed(aborts=(*deal.aborts, Mark(now, reason)), abort_time=now, abort_reason=reason, **ended)
+                )
+
     async def _on_request(self, _sender: str, message: Json) -> Json:
         wanted = Offer.from_json(message.get("request"))
         answer: Offer | Decline | None = self._cannot(wanted)

@@ -17,7 +17,7 @@ from apis_core.ports import DeviceRequest, Json
 from apis_core.unit.board import BAN
 from apis_core.unit.controller import ACCOUNT
 from apis_core.unit.subjects import COMMAND, LEAVING, RECORD
-from tests.builders import NOON, VirtualCommunity, a_hardware, a_policy, in_virtual_time
+from tests.builders import NOON, VirtualCommunity, a_deal, a_hardware, a_policy, a_scenario, in_virtual_time
 from tests.gridmaster.test_interruptions import CHARGES, references
 
 FIXED: dict[str, Any] = {"grid_master_selection": "fixed", "grid_master_fixed_unit_id": "E001", "large_capacity_unit_ids": ()}
@@ -306,5 +306,30 @@ def test_the_first_deal_goes_on_though_its_grid_master_dies_as_its_second_side_i
         assert killed
         (deal,) = (deal for deal in c.database.deals("E003") if deal.deal_id == wanted.deal_id)
         assert deal.is_completed
+
+    in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
+
+
+def test_what_was_written_down_but_never_agreed_ends_when_its_unit_is_back() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(8)
+        known = await c.community.create_deal("E001", "E002", 30, who="test")
+        await c.settle(30)
+        assert not known.is_ended
+        # The process dies after its ledger has the deal, and before the store has it; another one is of a store that was lost.
+        unknown = a_deal("E001", "E003", deal_id="unknown")
+        lost = a_deal("E001", "E003", deal_id="lost", activate_time=NOON, cumulate_amount_wh=1.5)
+        await c.community.kill_unit("E003")
+        for deal in (unknown, lost):
+            c.database.record_deal("E003", deal, None)
+        assert {deal.deal_id for deal in c.database.open_deals("E003")} == {"unknown", "lost"}
+        await c.community.start_unit(c.a_node("E003", a_hardware(), a_scenario()))
+        assert c.database.open_deals("E003") == ()
+        found = {deal.deal_id: deal for deal in c.database.deals("E003")}
+        assert {deal.abort_reason for deal in found.values()} == {"not known to the others after a restart"}
+        assert (found["lost"].cumulate_amount_wh, found["lost"].deactivate_time is None) == (1.5, False)
+        # What the others know goes on.
+        assert {deal.deal_id for deal in c.database.open_deals("E002")} == {known.deal_id}
 
     in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
