@@ -40,6 +40,8 @@ def _edges_of(band: TimeBand) -> Edges | None:
 def moved(scenario: Scenario, wanted: Edges) -> Scenario:
     """The scenario with its edges elsewhere: the bands that meet there, and the limits that were equal to them, move along.
 
+    The edges between the two keep their share of the room there is: what is moved back is as it was.
+
     Raises:
         CommandRefusedError: if the scenario has no such edges, or the new ones leave a band no room.
 
@@ -49,7 +51,14 @@ def moved(scenario: Scenario, wanted: Edges) -> Scenario:
         raise CommandRefusedError("this scenario cannot be said in two figures: edit it as a whole")
     if not wanted.request_wh < wanted.offer_wh:
         raise CommandRefusedError(f"asking below {wanted.request_wh:g} Wh: expected less than offering above {wanted.offer_wh:g} Wh")
-    shift = {present.request_wh: wanted.request_wh, present.offer_wh: wanted.offer_wh}
+    stretch = (wanted.offer_wh - wanted.request_wh) / (present.offer_wh - present.request_wh)
+    inner = {edge_wh for band in scenario.bands for each in band.battery_bands for edge_wh in (each.lower_wh, each.upper_wh)}
+    shift: dict[float, float] = {
+        edge_wh: round(wanted.request_wh + stretch * (edge_wh - present.request_wh))
+        for edge_wh in inner
+        if edge_wh is not None and present.request_wh < edge_wh < present.offer_wh
+    }
+    shift |= {present.request_wh: wanted.request_wh, present.offer_wh: wanted.offer_wh}
     return replace(scenario, bands=tuple(_moved(band, shift) for band in scenario.bands))
 
 

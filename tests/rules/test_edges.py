@@ -1,6 +1,6 @@
 """Presets, and the two figures that move a scenario's edges."""
 
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 import pytest
 
 from apis_core.model.errors import CommandRefusedError
@@ -23,18 +23,27 @@ def test_every_preset_is_a_whole_scenario_that_has_edges_and_is_known_again(name
     assert preset_of(moved(scenario, Edges(found.request_wh - 1, found.offer_wh)), battery_wh) is None
 
 
-@given(st.floats(1, 2879), st.floats(2881, 4799))
-def test_what_is_moved_has_its_edges_there_and_everything_else_as_it_was(request_wh: float, offer_wh: float) -> None:
+@given(st.floats(1, 4700), st.floats(1, 4799))
+def test_what_is_moved_has_its_edges_there_and_comes_back(request_wh: float, offer_wh: float) -> None:
+    assume(round(request_wh) + 3 < round(offer_wh))
     before = community_scenario()
     after = moved(before, Edges(round(request_wh), round(offer_wh)))
     assert edges(after) == Edges(round(request_wh), round(offer_wh))
     assert Scenario.from_json(after.to_json(), battery_nominal_capacity_wh=4800)[0] == after
     (old,), (new,) = before.bands, after.bands
     assert [band.status for band in old.battery_bands] == [band.status for band in new.battery_bands]
-    assert old.accepts == new.accepts
+    # What lies halfway between the two still does, and what is accepted up to there too.
+    middle_wh = (round(request_wh) + round(offer_wh)) / 2
+    assert {condition.limit_wh for terms in new.accepts.values() for condition in terms.values()} == {new.battery_bands[1].upper_wh}
+    assert new.battery_bands[1].upper_wh == pytest.approx(middle_wh, abs=0.5)
+    back = moved(after, Edges(1920, 3840))
+    stretch = (3840 - 1920) / (round(offer_wh) - round(request_wh))
+    assert back.bands[0].battery_bands[1].upper_wh == pytest.approx(2880, abs=max(1, stretch))
+    again = moved(moved(back, Edges(round(request_wh), round(offer_wh))), Edges(1920, 3840))
+    assert again == back
 
 
-@pytest.mark.parametrize(("request_wh", "offer_wh"), [(3000, 3900), (1900, 2800), (3000, 2000), (2880, 3900), (1900, 2880)])
+@pytest.mark.parametrize(("request_wh", "offer_wh"), [(3000, 3001), (3000, 2000), (2880, 2880), (4799, 4800)])
 def test_edges_that_leave_a_band_no_room_are_refused(request_wh: float, offer_wh: float) -> None:
     with pytest.raises(CommandRefusedError, match="expected"):
         moved(community_scenario(), Edges(request_wh, offer_wh))
