@@ -17,6 +17,7 @@ from apis_core.device import settings as device_settings
 from apis_core.device.settings import LineSettings
 from apis_core.emulator import settings
 from apis_core.emulator.settings import Settings
+from apis_core.model.errors import ConfigError
 from tests.emulator.test_present_api import Bench
 from tests.test_processes import ENVIRONMENT, ROOT, a_port, running
 
@@ -102,9 +103,13 @@ def test_the_drivers_options_are_its_settings(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "mine.yml").write_text(yaml.safe_dump(
         {"ess_system": {"dcdc_dev": [{"config": "one", "params": ["/dev/ttyO2", 9600]}]}, "dcdc": {"one": {"type": "tdk_eza2500"}}}
     ))  # fmt: skip
-    path.write_text('{"converter_port": "/dev/ttyUSB0", "config_file": "mine.yml", "token": "secret"}')
-    chosen, _ = device_settings.read(path)
-    assert (chosen.converter, chosen.token) == (LineSettings("/dev/ttyO2", 9600), "secret")
+    for chosen_port in ({"converter_port": "/dev/ttyUSB0"}, {"converter_baud_rate": 19200}):
+        path.write_text(json.dumps({**chosen_port, "config_file": "mine.yml", "token": "secret"}))
+        chosen, _ = device_settings.read(path)
+        assert (chosen.converter, chosen.token) == (LineSettings("/dev/ttyO2", 9600), "secret")
+    path.write_text('{"converter_baud_rate": 19200}')
+    with pytest.raises(ConfigError, match="converter_port: found nothing, expected the converter's port, or config_file"):
+        device_settings.read(path)
 
 
 @both

@@ -101,12 +101,14 @@ def read(path: Path, flags: Mapping[str, Any] | None = None) -> tuple[Settings, 
 
     """
     data, where = read_file(path), str(path)
-    if "ess_system" not in data and "converter_port" in data:
+    if "ess_system" not in data and {"converter_port", "converter_baud_rate", "config_file"} & data.keys():
         options, _ = read_keys(_OPTIONS, data, where)
         if options["config_file"]:
             given = {key: value for key, value in (flags or {}).items() if value is not None}
             own = {"token": options["token"] or None, **given, "allow": [*options["allow"], *given.get("allow", ())]}
             return read(APP_FOLDER / options["config_file"], own)
+        if not options["converter_port"]:
+            raise ConfigError((Problem(f"{where}: converter_port", "nothing", "the converter's port, or config_file"),))
         data = _of_options(options)
     top, notices = read_keys(_TOP, data, where)
     system = top["system"]
@@ -270,7 +272,7 @@ _TOP = (
     Key("apis", "apis", _objects, {}),
 )
 _OPTIONS = (
-    Key("converter_port", "converter_port", text),
+    Key("converter_port", "converter_port", any_text, ""),
     Key("converter_baud_rate", "converter_baud_rate", whole(at_least=1), 19200),
     Key("largest_current_a", "largest_current_a", number(above=0, at_most=8.5162), None),
     Key("battery_port", "battery_port", any_text, ""),
