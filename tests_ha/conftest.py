@@ -165,6 +165,7 @@ class FakeCommunity:
 
     async def set_scenario(self, unit_id: str, scenario: Scenario, who: str) -> None:
         self._note("set_scenario", unit_id, scenario, who)
+        self.scenarios[unit_id] = scenario
 
     async def set_preset(self, unit_id: str, preset: str, who: str) -> None:
         self._note("set_preset", unit_id, preset, who)

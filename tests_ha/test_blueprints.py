@@ -21,6 +21,7 @@ from homeassistant.util.yaml import load_yaml_dict
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed, async_mock_service
 
+from apis_core.model.errors import ClusterError
 from apis_core.model.modes import OperationMode
 from apis_core.model.view import Event
 from apis_core.presets import community_scenario
@@ -85,6 +86,14 @@ async def test_deals_are_told_and_the_message_stops_sharing(hass: HomeAssistant,
     hass.bus.async_fire("mobile_app_notification_action", {"action": sent[0].data["data"]["actions"][0]["action"]})
     await hass.async_block_till_done()
     assert community.asked[-1][:3] == ("set_mode", OperationMode.HETERONOMOUS, "E001")
+    assert "switch.house_1" in sent[0].data["data"]["actions"][0]["action"]
+    # What is shown again after a pause is not told again.
+    for error in (ClusterError("away"), None):
+        community.error = error
+        await loaded.runtime_data.coordinator.async_refresh()
+        await hass.async_block_till_done()
+    assert hass.states.get("event.house_1_deal").attributes["event_type"] == "aborted"
+    assert len(sent) == 2
 
 
 async def test_a_storm_is_prepared_for_and_forgotten(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
@@ -98,16 +107,41 @@ async def test_a_storm_is_prepared_for_and_forgotten(hass: HomeAssistant, loaded
     assert (kind, unit_id) == ("set_scenario", "E001")
     (wanted,) = scenario.to_json()["00:00:00-24:00:00"]["request"].values()
     assert wanted["charge"]["limitWh"] == 4300
+    # It says again what it said before.
+    asked = len(community.asked)
+    for state in ("unavailable", "on"):
+        hass.states.async_set("binary_sensor.warning", state)
+        await hass.async_block_till_done()
+    assert len(community.asked) == asked
     hass.states.async_set("binary_sensor.warning", "off")
     await hass.async_block_till_done()
     assert community.asked[-1][2] == community_scenario()
+    asked = len(community.asked)
+    for state in ("unavailable", "off"):
+        hass.states.async_set("binary_sensor.warning", state)
+        await hass.async_block_till_done()
+    assert len(community.asked) == asked
 
 
 async def test_who_is_away_gives(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
     hass.states.async_set("person.resident", "home")
-    await automate(hass, "away_mode", unit=unit(hass, loaded), people="person.resident", keep_wh=1500, price=8, normal_scenario=NORMAL)
+    await automate(
+        hass,
+        "away_mode",
+        unit=unit(hass, loaded),
+        people="person.resident",
+        keep_wh=1500,
+        price=8,
+        normal_scenario={"unit": "E001", "scenario": NORMAL},
+    )
     hass.states.async_set("person.resident", "not_home")
     await hass.async_block_till_done()
+    asked = len(community.asked)
+    # Somebody moves about elsewhere.
+    for state, latitude in (("not_home", 35.0), ("Work", 35.1), ("not_home", 35.2)):
+        hass.states.async_set("person.resident", state, {"latitude": latitude})
+        await hass.async_block_till_done()
+    assert len(community.asked) == asked
     request = community.asked[-1][2].to_json()["00:00:00-24:00:00"]["request"]
     assert request == {"excess": {"discharge": {"limitWh": 1500, "pointPerWh": 8.0}}}
     hass.states.async_set("person.resident", "home")
@@ -181,6 +215,11 @@ async def test_a_battery_that_is_too_warm_finishes_its_deals_and_comes_back_once
     assert await shows("-3", 1) == "off"
     modes = [asked[1] for asked in community.asked if asked[0] == "set_mode"]
     assert modes == [OperationMode.HETERONOMOUS, OperationMode.HETERONOMOUS, None, OperationMode.HETERONOMOUS]
+    # Who has taken the unit out has not the sensor's coming back to thank for being in again.
+    assert await shows("20", 16) == "on"
+    await hass.services.async_call("switch", "turn_off", {"entity_id": switch}, blocking=True)
+    assert await shows("unavailable", 1) == "off"
+    assert await shows("21", 16) == "off"
 
 
 async def test_a_statement_comes_on_the_first_of_the_month_only(
@@ -220,9 +259,14 @@ async def test_a_commissioning_test_tells_how_its_deal_went(
     made = asyncio.Event()
     whole = community.create_deal
 
+    made_id = ""
+
     async def create_deal(*args: Any, **wish: Any) -> Any:
+        nonlocal made_id
         made.set()
-        return await whole(*args, **wish)
+        deal = await whole(*args, **wish)
+        made_id = deal.deal_id
+        return deal
 
     with patch.object(community, "create_deal", create_deal):
         running = hass.async_create_task(hass.services.async_call("script", "test", blocking=True))
@@ -233,7 +277,11 @@ async def test_a_commissioning_test_tells_how_its_deal_went(
             await asyncio.sleep(0)
         assert hass.bus.async_listeners()["apis_deal"]
     assert community.asked[-1][:4] == ("create_deal", "E001", "E002", 5)
-    done = {"type": ends, "from_name": "House 1", "to_name": "House 2", "exchanged_wh": 5.1, "amount_wh": 5}
+    other = {"type": "completed", "deal_id": "another", "from_name": "House 3", "to_name": "House 4", "exchanged_wh": 100, "amount_wh": 100}
+    hass.bus.async_fire("apis_deal", other)
+    await asyncio.sleep(0)
+    assert told == []
+    done = {"type": ends, "deal_id": made_id, "from_name": "House 1", "to_name": "House 2", "exchanged_wh": 5.1, "amount_wh": 5}
     hass.bus.async_fire("apis_deal", done | ({"reason": "cut"} if ends == "aborted" else {}))
     async with asyncio.timeout(10):
         await running
