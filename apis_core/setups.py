@@ -47,9 +47,11 @@ def unit_folders(folder: Path) -> tuple[Path, ...]:
         ConfigError: if there is none.
 
     """
-    if (folder / CONFIG_NAME).is_file():
+    # No file system knows a name with such a character.
+    is_name = "\0" not in str(folder)
+    if is_name and (folder / CONFIG_NAME).is_file():
         return (folder,)
-    found = tuple(sorted(path.parent for path in folder.glob(f"*/{CONFIG_NAME}")))
+    found = tuple(sorted(path.parent for path in folder.glob(f"*/{CONFIG_NAME}"))) if is_name else ()
     if not found:
         raise ConfigError((Problem(str(folder), "no unit", f"a folder with {CONFIG_NAME}, or with folders that have one"),))
     return found

@@ -89,11 +89,17 @@ async def test_a_battery_below_its_target_for_a_while(
 
 async def test_another_grid_master(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
     calls = await automate(hass, {"trigger": "apis.grid_master_changed", "target": {"device_id": device(hass, loaded)}})
-    for master, expected in (("E001", 0), ("E002", 1), ("E002", 1), (None, 1), ("E001", 1), ("E002", 2)):
+    # Nobody leads for a moment: who leads after that is news only if it is another one.
+    for master, expected in (("E001", 0), ("E002", 1), ("E002", 1), (None, 1), ("E002", 1), (None, 1), ("E001", 2), ("E002", 3)):
         community.now = replace(community.now, grid_master=master)
         await loaded.runtime_data.coordinator.async_refresh()
         await hass.async_block_till_done()
         assert len(calls) == expected, master
+    community.now = replace(community.now, units=tuple(replace(unit, name=f"New {unit.name}") for unit in community.now.units))
+    await loaded.runtime_data.coordinator.async_refresh()
+    await hass.async_block_till_done()
+    assert hass.states.get("sensor.street_grid_master").state == "New House 2"
+    assert len(calls) == 3
 
 
 async def test_only_while_a_unit_shares(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
+from unittest.mock import patch
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryData
@@ -14,6 +15,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from apis_core.model.errors import ClusterError, CommandRefusedError
 from apis_core.model.installation import Address
 from apis_core.model.unit_plan import UnitPlan
 from apis_core.model.view import Event
@@ -32,6 +34,23 @@ async def test_diagnostics_help_and_tell_nothing_private(
     assert found["community"]["policy"]["memberUnitIds"] == ["E001", "E002"]
     assert {unit["name"] for unit in found["community"]["snapshot"]["units"]} == {"**REDACTED**"}
     assert found["entry"]["title"] == "**REDACTED**"
+
+
+async def test_no_sentence_in_diagnostics_names_a_house_or_a_host(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, loaded: MockConfigEntry, community: FakeCommunity
+) -> None:
+    whole = await community.diagnostics()
+    url = "http://mill.local:4380"
+    whole["snapshot"]["units"][0]["device_url"] = url
+    reason = f"E001 (House 1): Cannot connect to host mill.local:4380, nor to {url}/x or 10.0.0.7, version 0.1.0"
+    whole["events"] = [{"text": reason, "deal": {"abortReason": "House 2 of Street said no"}}]
+    with patch.object(community, "diagnostics", return_value=whole):
+        found: dict[str, Any] = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
+    (event,) = found["community"]["events"]
+    assert event["deal"]["abortReason"] == "**REDACTED** of **REDACTED** said no"
+    hidden = "**REDACTED**"
+    assert event["text"] == f"E001 ({hidden}): Cannot connect to host {hidden}:4380, nor to {hidden}/x or {hidden}, version 0.1.0"
+    assert found["community"]["snapshot"]["gridMaster"] == "E001"
 
 
 async def test_system_health(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
@@ -70,6 +89,14 @@ async def test_an_emergency_stop_is_released_by_its_repair(
     begun = await client.post("/api/repairs/issues/fix", json={"handler": "apis", "issue_id": issue_id})
     assert begun.status == HTTPStatus.OK
     flow = await begun.json()
+    # A refusal is said, and the problem stays.
+    community.error = CommandRefusedError("a leak is measured")
+    refused = await (await client.post(f"/api/repairs/issues/fix/{flow['flow_id']}", json={})).json()
+    assert (refused["type"], refused["reason"]) == ("abort", "refused")
+    assert refused["description_placeholders"] == {"reason": "a leak is measured"}
+    assert ir.async_get(hass).async_get_issue("apis", issue_id) is not None
+    community.error = None
+    flow = await (await client.post("/api/repairs/issues/fix", json={"handler": "apis", "issue_id": issue_id})).json()
     done = await (await client.post(f"/api/repairs/issues/fix/{flow['flow_id']}", json={})).json()
     assert done["type"] == "create_entry"
     assert community.asked[-1] == ("resume", "Home Assistant")
@@ -191,6 +218,11 @@ async def test_a_gap_in_a_scenario_is_filled_by_its_repair(
     client = await hass_client()
     begun = await (await client.post("/api/repairs/issues/fix", json={"handler": "apis", "issue_id": issue_id})).json()
     assert "12:00:00-14:00:00" in begun["description_placeholders"]["times"]
+    community.error = ClusterError("nobody")
+    failed = await (await client.post(f"/api/repairs/issues/fix/{begun['flow_id']}", json={})).json()
+    assert (failed["type"], failed["reason"]) == ("abort", "no_answer")
+    community.error = None
+    begun = await (await client.post("/api/repairs/issues/fix", json={"handler": "apis", "issue_id": issue_id})).json()
     community.now = well
     done = await (await client.post(f"/api/repairs/issues/fix/{begun['flow_id']}", json={})).json()
     assert done["type"] == "create_entry"
@@ -221,6 +253,14 @@ async def test_a_driver_tells_how_it_is_and_that_it_is_old(hass: HomeAssistant, 
     # The node has the version that this integration is made for; the emulated house has no driver of its own.
     assert state("update.street_node") == "off"
     assert state("update.house_2_converter_driver") is None
+    # A driver that is heard of later is shown from then on.
+    second = replace(community.now.units[1], driver="dcdc_v2", driver_version="0.1.0", driver_health=health)
+    community.now = replace(community.now, units=(first, second))
+    await entry.runtime_data.coordinator.async_refresh()
+    await hass.async_block_till_done()
+    assert state("update.house_2_converter_driver") == "off"
+    assert state("sensor.house_2_converter_line_failures") == "7"
+    assert state("binary_sensor.house_2_converter_driver_problem") == "on"
     # Nothing is claimed while the driver does not answer.
     community.now = replace(community.now, units=(replace(first, driver_health={}), community.now.units[1]))
     await entry.runtime_data.coordinator.async_refresh()

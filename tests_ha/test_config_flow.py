@@ -4,6 +4,7 @@ from dataclasses import replace
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -134,6 +135,29 @@ async def test_another_address(hass: HomeAssistant, community: FakeCommunity) ->
     assert entry.data["url"] == URL
 
 
+async def test_another_address_is_that_of_the_same_node_and_is_paired_with_there(hass: HomeAssistant, community: FakeCommunity) -> None:
+    configure = hass.config_entries.flow.async_configure
+    old = {"kind": "daemon", "url": "http://127.0.0.1:1", "token": "old"}
+    entry = MockConfigEntry(domain="apis", title="Street", unique_id="0123abcd", data=old)
+    entry.add_to_hass(hass)
+    community.token, community.node_id = "new", "another"
+    form = await entry.start_reconfigure_flow(hass)
+    wrong = await configure(form["flow_id"], {"url": URL})
+    assert wrong["errors"] == {"url": "another_node"}
+    assert community.shown_token is None
+    community.node_id = "0123abcd"
+    asked = community.identity
+    with patch.object(community, "identity", side_effect=ClusterError("gone")):
+        assert (await configure(form["flow_id"], {"url": URL}))["errors"] == {"base": "cannot_connect"}
+    assert asked
+    assert (await configure(form["flow_id"], {"url": URL}))["step_id"] == "pair"
+    done = await configure(form["flow_id"], {"code": "123456"})
+    assert (done["type"], done["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    await hass.async_block_till_done()
+    # It was not loaded, and is now.
+    assert (entry.data, entry.state) == ({**old, "url": URL, "token": "new"}, ConfigEntryState.LOADED)
+
+
 async def test_houses_to_try_have_nothing_to_change(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     assert (await loaded.start_reconfigure_flow(hass))["reason"] == "nothing_to_change"
 
@@ -200,6 +224,7 @@ async def test_a_first_unit_after_every_mistake(hass: HomeAssistant, community: 
     community.probe_error = DriverError("nobody there")
     silent = await configure(flow_id, limits())
     assert (silent["step_id"], silent["errors"]) == ("unit", {"base": "device_silent"})
+    assert silent["description_placeholders"]["problems"] == "- nobody there"
     community.probe_error = None
     assert (await configure(flow_id, UNIT))["step_id"] == "limits"
     done = await configure(flow_id, limits("storm"))
@@ -231,6 +256,7 @@ async def test_a_unit_is_added_changed_and_removed(hass: HomeAssistant, communit
     community.probe_error = DriverError("nobody there")
     silent = await configure(begun["flow_id"], limits())
     assert (silent["step_id"], silent["errors"]) == ("user", {"base": "device_silent"})
+    assert silent["description_placeholders"]["problems"] == "- nobody there"
     community.probe_error = None
     await configure(begun["flow_id"], other)
     assert (await configure(begun["flow_id"], limits()))["type"] is FlowResultType.CREATE_ENTRY
@@ -281,6 +307,17 @@ async def test_what_the_units_refuse_is_told_and_tried_again_with_the_next_chang
     await rename("Shed")
     assert community.asked[-1] == ("update_unit", "E001", "Shed", "Home Assistant")
     assert issue_registry.async_get_issue("apis", f"unit_not_taken_{entry.entry_id}_E001") is None
+    # What is taken back is no problem either, and none outlives its entry.
+    for way_out in ("back", "away"):
+        community.error = CommandRefusedError("its converter is on")
+        await rename("Byre")
+        assert issue_registry.async_get_issue("apis", f"unit_not_taken_{entry.entry_id}_E001") is not None
+        community.error = None
+        if way_out == "back":
+            await rename("Shed")
+        else:
+            await hass.config_entries.async_unload(entry.entry_id)
+        assert issue_registry.async_get_issue("apis", f"unit_not_taken_{entry.entry_id}_E001") is None
 
 
 async def test_without_any_unit_there_is_nothing_to_run(hass: HomeAssistant, community: FakeCommunity) -> None:
@@ -315,6 +352,7 @@ async def test_the_policy_is_changed_after_a_mistake(hass: HomeAssistant, commun
 
 async def test_a_houses_own_sensors_and_name(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
     configure = hass.config_entries.options.async_configure
+    running = loaded.runtime_data
     hass.states.async_set("sensor.meter", "1.5", {"unit_of_measurement": "kW", "device_class": "power"})
     menu = await hass.config_entries.options.async_init(loaded.entry_id)
     form = await configure(menu["flow_id"], {"next_step_id": "sensors"})
@@ -325,13 +363,23 @@ async def test_a_houses_own_sensors_and_name(hass: HomeAssistant, loaded: MockCo
     assert loaded.options == {"sensors": {"E001": {"mains": "sensor.meter"}}, "aliases": {"E001": "Mill"}}
     units = {unit.unit_id: unit for unit in loaded.runtime_data.coordinator.data.units}
     assert (units["E001"].mains_w, units["E002"].mains_w) == (1500.0, None)
+    # The units went on meanwhile: nothing was begun anew, and the new figure is there.
+    assert loaded.runtime_data is running
+    assert hass.states.get("sensor.house_1_mains_power").state == "1500.0"
     # What is taken away again is gone.
     menu = await hass.config_entries.options.async_init(loaded.entry_id)
     form = await configure(menu["flow_id"], {"next_step_id": "sensors"})
     form = await configure(form["flow_id"], {"unit_id": "E001"})
     await configure(form["flow_id"], {})
     await hass.async_block_till_done()
-    assert loaded.options == {"sensors": {"E001": {}}, "aliases": {}}
+    assert loaded.options == {"sensors": {}, "aliases": {}}
+    # The community may be called otherwise at any time.
+    hass.config_entries.async_update_entry(loaded, title="Lane")
+    await hass.async_block_till_done()
+    device = dr.async_get(hass).async_get_device_by_identifier(("apis", loaded.entry_id), loaded.entry_id)
+    assert device is not None
+    assert device.name == "Lane"
+    assert loaded.runtime_data is running
 
 
 async def test_a_community_that_is_not_there_has_no_houses_to_choose(hass: HomeAssistant, entry: MockConfigEntry) -> None:

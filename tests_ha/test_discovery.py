@@ -67,6 +67,14 @@ async def test_a_node_is_connected_to_and_followed_to_a_new_address(hass: HomeAs
     assert (entry.data["url"], entry.state) == ("http://192.168.1.77:4391", ConfigEntryState.LOADED)
 
 
+async def test_an_address_with_https_is_not_left_for_one_without(hass: HomeAssistant, community: FakeCommunity) -> None:
+    private = {"kind": "daemon", "url": "https://node.example:8443", "token": "secret"}
+    entry = MockConfigEntry(domain="apis", title="Street", unique_id="0123abcd", data=private)
+    entry.add_to_hass(hass)
+    assert (await find(hass, SOURCE_ZEROCONF, "node"))["reason"] == "already_configured"
+    assert entry.data == private
+
+
 async def test_a_node_that_was_found_is_paired_with(hass: HomeAssistant, community: FakeCommunity) -> None:
     community.token = "secret"
     form = await find(hass, SOURCE_ZEROCONF, "node")
@@ -120,6 +128,17 @@ async def test_an_emulators_units_run_here(hass: HomeAssistant, community: FakeC
     assert {asked[:2] for asked in community.asked} == {("update_unit", "E001"), ("update_unit", "E003")}
 
 
+async def test_what_runs_here_already_is_not_driven_twice(hass: HomeAssistant, community: FakeCommunity) -> None:
+    await new_node(hass)
+    here = Address(UNIT["host"], UNIT["port"])
+    plans = tuple(UnitPlan(unit_id, "dcdc_emulator", hardware(), scenario(), here, here) for unit_id in ("E001", "E002"))
+    community.emulated = plans
+    form = await find(hass, SOURCE_ZEROCONF, "emulator", port=4390)
+    assert form["data_schema"]({"name": "Street"})["units"] == ["E002"]
+    community.emulated = plans[:1]
+    assert (await find(hass, SOURCE_ZEROCONF, "emulator", port=4390, id="another"))["reason"] == "already_configured"
+
+
 @both
 async def test_a_driver_becomes_a_unit_of_a_new_community(hass: HomeAssistant, community: FakeCommunity, source: str) -> None:
     form = await find(hass, source, "driver", port=4380)
@@ -144,6 +163,8 @@ async def test_a_driver_joins_a_community_that_is_there(hass: HomeAssistant, com
     form = await find(hass, SOURCE_ZEROCONF, "driver", port=4380)
     configure = hass.config_entries.flow.async_configure
     await configure(form["flow_id"], {"name": "Street", "community": entry.entry_id})
+    twice = await configure(form["flow_id"], {**UNIT, "driver": "dcdc_v2", "host": ADDRESS, "port": 4380})
+    assert (twice["step_id"], twice["errors"]) == ("unit", {"unit_id": "already_there"})
     await configure(form["flow_id"], {**UNIT, "unit_id": "E002", "driver": "dcdc_v2", "host": ADDRESS, "port": 4380})
     done = await configure(form["flow_id"], limits())
     assert (done["type"], done["reason"]) == (FlowResultType.ABORT, "unit_added")

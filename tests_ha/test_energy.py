@@ -65,7 +65,6 @@ async def test_sources_are_shown_and_then_added_beside_those_that_are_there(
     mine: Any = {"type": "solar", "stat_energy_from": "sensor.roof", "config_entry_solar_forecast": None}
     await manager.async_update({"energy_sources": [mine]})
     community.past = deals_of(3)
-    hass.config_entries.async_update_entry(entry, options={"point_value": 0.5})
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
     await async_wait_recording_done(hass)
@@ -82,7 +81,22 @@ async def test_sources_are_shown_and_then_added_beside_those_that_are_there(
     assert solar["stat_energy_from"] == "sensor.roof"
     assert (battery["type"], battery["capacity"]) == ("battery", 4.8)
     assert battery["stat_energy_from"] == statistic_id(entry, "E002", "battery_out")
+    assert line["stat_cost"] is None
+
+    # Points are worth something from now on: the source gets that, and keeps the name it was given.
+    mended: Any = [solar, battery, {**line, "name": "Neighbours"}]
+    await manager.async_update({"energy_sources": mended})
+    hass.config_entries.async_update_entry(entry, options={"point_value": 0.5})
+    await hass.async_block_till_done()
+    await async_wait_recording_done(hass)
+    form = await options(hass, entry, "energy")
+    form = await configure(form["flow_id"], {"units": ["E002"]})
+    assert form["description_placeholders"] == {"sources": "- ⚡ House 2: Street"}
+    assert (await configure(form["flow_id"], {}))["reason"] == "added"
+    assert manager.data["energy_sources"][:2] == [solar, battery]
+    (line,) = manager.data["energy_sources"][2:]
     assert line["stat_cost"] == statistic_id(entry, "E002", "points_paid")
+    assert (line["stat_compensation"], line["name"]) == (statistic_id(entry, "E002", "points_earned"), "Neighbours")
 
     found = await async_validate(hass)
     assert [each.issues for each in found.energy_sources[1:]] == [{}, {}]

@@ -116,6 +116,10 @@ async def test_refusals_and_failures_are_told_apart(hass: HomeAssistant, loaded:
     community.error = ClusterError("nobody is there")
     with pytest.raises(HomeAssistantError, match="nobody is there"):
         await press(hass, "button", "press", "button.street_stop_all")
+    # Also when the last look has failed: a stop that does nothing in silence is none.
+    await loaded.runtime_data.coordinator.async_refresh()
+    with pytest.raises(HomeAssistantError, match="nobody is there"):
+        await press(hass, "button", "press", "button.street_stop_all")
 
 
 async def test_the_life_of_a_deal_in_events(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
@@ -229,18 +233,24 @@ async def test_the_day_is_summed_up_here_and_goes_on_after_a_restart(
     assert float(hass.states.get("sensor.street_energy_shared_today").state) == pytest.approx(0.5)
     assert float(hass.states.get("sensor.street_self_sufficiency_today").state) == pytest.approx(60)
 
-    # What was not seen for long is not guessed at.
+    # What was not seen for long is not guessed at. One of the two sensors is enough to bring the day back.
+    registry = er.async_get(hass)
+    registry.async_update_entity("sensor.street_energy_shared_today", disabled_by=er.RegistryEntryDisabler.USER)
+    await hass.async_block_till_done()
     assert await hass.config_entries.async_unload(entry.entry_id)
     freezer.tick(3600)
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
-    assert float(hass.states.get("sensor.street_energy_shared_today").state) == pytest.approx(0.5)
+    assert entry.runtime_data.coordinator.day.shared_wh(entry.runtime_data.coordinator.data) == pytest.approx(500)
     assert float(hass.states.get("sensor.street_self_sufficiency_today").state) == pytest.approx(60)
     day = entry.runtime_data.coordinator.day
     for _ in range(60):
         await look(1)
     assert (day.load_wh, day.mains_wh) == (pytest.approx(2000), pytest.approx(800))
 
+    registry.async_update_entity("sensor.street_energy_shared_today", disabled_by=None)
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
     freezer.move_to("2026-11-21T20:00:00Z")
     await look(0, load_w=None, mains_w=None)
     assert hass.states.get("sensor.street_self_sufficiency_today").state == "unavailable"

@@ -9,11 +9,12 @@ from unittest.mock import patch
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState, ConfigSubentryData
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from apis_core import kept
-from apis_core.model.errors import LedgerError
+from apis_core.model.errors import ClusterError, LedgerError
 from custom_components.apis.backup import async_post_backup, async_pre_backup
 
 from .conftest import FakeCommunity, a_deal
@@ -27,6 +28,7 @@ async def test_a_units_day_and_its_deals_on_a_calendar(
     entry: MockConfigEntry,
     community: FakeCommunity,
     freezer: FrozenDateTimeFactory,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await hass.config.async_set_time_zone("UTC")
     freezer.move_to(NOON)
@@ -54,6 +56,15 @@ async def test_a_units_day_and_its_deals_on_a_calendar(
         ("10:00", "House 1 → House 2: 100 Wh", None),
         ("10:00", "House 1 → House 2: 100 Wh", "stopped by Ann"),
     ]
+    # A community that is away for a moment is that, and no error of the calendar's.
+    community.error = ClusterError("nobody")
+    with pytest.raises(HomeAssistantError, match="does not answer: nobody"):
+        await hass.services.async_call("calendar", "get_events", asked, blocking=True, return_response=True)
+    freezer.tick(timedelta(minutes=6))
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    assert "Update for calendar.house_1_agenda fails" not in caplog.text
+    community.error = None
 
 
 async def test_an_accelerated_community_has_no_calendar(hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity) -> None:

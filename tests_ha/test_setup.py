@@ -74,6 +74,12 @@ async def test_units_come_and_go(
     assert there is not None
     assert await async_remove_config_entry_device(hass, loaded, gone)
     assert not await async_remove_config_entry_device(hass, loaded, there)
+    # Whether a unit that runs elsewhere is still there is not known while nobody can be asked.
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    assert not await async_remove_config_entry_device(hass, loaded, gone)
+    whole = registry.async_get_device_by_identifier((DOMAIN, loaded.entry_id), loaded.entry_id)
+    assert whole is not None
+    assert not await async_remove_config_entry_device(hass, loaded, whole)
 
 
 async def test_devices_stand_in_their_order(hass: HomeAssistant, loaded: MockConfigEntry) -> None:

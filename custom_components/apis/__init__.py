@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 import shutil
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_TOKEN, CONF_URL, EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
@@ -27,7 +28,7 @@ from .backup import async_settle_restored
 from .cards import async_setup_cards
 from .const import CONF_KIND, CONF_POLICY, CONF_UNITS, DOMAIN, END_WITHIN_S, KIND_DAEMON, KIND_NODE, KIND_TRIAL, LOGGER, UNIT
 from .coordinator import ApisConfigEntry, ApisCoordinator, ApisData
-from .entity import async_register_devices, unit_of_device
+from .entity import async_register_devices, subentry_of, unit_of_device
 from .helpers import data_dir
 from .membership import async_follow_subentries
 from .repairs import async_watch
@@ -127,7 +128,12 @@ async def async_remove_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> Non
 async def async_remove_config_entry_device(hass: HomeAssistant, entry: ApisConfigEntry, device: AnyDeviceEntry) -> bool:
     """A device may go when its unit has gone."""
     unit_id = unit_of_device(entry, device)
-    return unit_id is not None and entry.runtime_data.coordinator.unit(unit_id) is None
+    if unit_id is None:
+        return False
+    if entry.state is ConfigEntryState.LOADED:
+        return entry.runtime_data.coordinator.unit(unit_id) is None
+    # Nobody can be asked: of the units that run here it is known which there are.
+    return entry.data[CONF_KIND] == KIND_NODE and subentry_of(entry, unit_id) is None
 
 
 def _plans(entry: ApisConfigEntry) -> list[UnitPlan]:

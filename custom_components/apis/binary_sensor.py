@@ -1,6 +1,6 @@
 """What is so or is not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import override
 
@@ -20,12 +20,15 @@ NO_ALARM, HEAVY_ALARM = "No alarm", "Heavy alarm"
 
 @dataclass(frozen=True, kw_only=True)
 class UnitBinarySensor(BinarySensorEntityDescription):
-    """Something of a unit that is so or is not; None: unknown. `always`: shown of a unit that does not answer too."""
+    """Something of a unit that is so or is not; None: unknown.
+
+    `always`: shown of a unit that does not answer too. `exists`: whether the unit's device knows it at all; None: each does.
+    """
 
     is_on: Callable[[UnitView], bool | None]
     part: Part = Part.UNIT
     always: bool = False
-    exists: Callable[[UnitView], bool] = lambda _unit: True
+    exists: Callable[[UnitView], bool] | None = None
 
 
 def _answers(unit: UnitView) -> bool:
@@ -98,11 +101,14 @@ BINARY_SENSORS = (
 
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the binary sensors."""
-    await async_add_unit_entities(
-        entry,
-        async_add_entities,
-        lambda unit: [ApisBinarySensor(hass, entry, unit, each, each.part) for each in BINARY_SENSORS if each.exists(unit)],
-    )
+
+    def states(wanted: Iterable[UnitBinarySensor]) -> Callable[[UnitView], list[ApisBinarySensor]]:
+        return lambda unit: [ApisBinarySensor(hass, entry, unit, each, each.part) for each in wanted]
+
+    await async_add_unit_entities(entry, async_add_entities, states([each for each in BINARY_SENSORS if each.exists is None]))
+    for each in BINARY_SENSORS:
+        if each.exists is not None:
+            await async_add_unit_entities(entry, async_add_entities, states([each]), each.exists)
 
 
 class ApisBinarySensor(ApisUnitEntity, BinarySensorEntity):

@@ -24,6 +24,12 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_a
 class ApisStopAll(ApisEntity, ButtonEntity):
     """Ends all deals in order, unit by unit, and starts none until somebody chooses another mode; says who could not be stopped."""
 
+    @property
+    @override
+    def available(self) -> bool:
+        """Also while the community does not show itself: who wants to stop it is to hear why that failed, not nothing."""
+        return True
+
     @override
     async def async_press(self) -> None:
         failures: dict[str, str] = await async_do(self.coordinator.community.stop_all(await async_who(self.hass, self._context)))

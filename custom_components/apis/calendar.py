@@ -1,5 +1,6 @@
 """What a unit wishes for through the days, and what it has exchanged."""
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import override
 
@@ -10,6 +11,7 @@ from homeassistant.util import dt as dt_util
 
 from apis_core.model.agenda import occurrences
 from apis_core.model.deal import Deal
+from apis_core.model.errors import ApisError
 from apis_core.model.scenario import Scenario, TimeBand
 
 from .coordinator import ApisConfigEntry
@@ -38,8 +40,9 @@ class ApisAgenda(ApisUnitEntity, CalendarEntity):
         return True
 
     async def async_update(self) -> None:
-        """Look at what the unit lives by."""
-        self._scenario = await self.coordinator.community.scenario(self.unit_id)
+        """Look at what the unit lives by; what it was at the last look holds while the unit does not answer."""
+        with contextlib.suppress(ApisError, TimeoutError):
+            self._scenario = await self.coordinator.community.scenario(self.unit_id)
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -56,7 +59,7 @@ class ApisAgenda(ApisUnitEntity, CalendarEntity):
     @override
     async def async_get_events(self, hass: HomeAssistant, start_date: datetime, end_date: datetime) -> list[CalendarEvent]:
         """Time bands, and deals as far as there are any yet."""
-        await self.async_update()
+        self._scenario = await async_do(self.coordinator.community.scenario(self.unit_id))
         start, end = dt_util.as_utc(start_date), dt_util.as_utc(end_date)
         deals: tuple[Deal, ...] = await async_do(self.coordinator.community.deals(start - timedelta(days=1), end, self.unit_id))
         shown = [self._deal(deal) for deal in deals if deal.start_time is not None]

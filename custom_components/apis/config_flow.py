@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, override
 
 from homeassistant.config_entries import (
+    SOURCE_RECONFIGURE,
     ConfigEntry,
     ConfigEntryState,
     ConfigFlow,
@@ -45,6 +46,7 @@ from .const import (
     CONF_FOLDER,
     CONF_KIND,
     CONF_POLICY,
+    CONF_UNIT_ID,
     CONF_UNITS,
     DOMAIN,
     KIND_DAEMON,
@@ -123,7 +125,10 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
         await self.async_set_unique_id(found.identity)
         if discovery.async_moved(self.hass, found):
             return self.async_abort(reason="already_configured")
-        self._abort_if_unique_id_configured(updates={CONF_URL: found.url}, reload_on_update=False)
+        # What was entered with https stays: what announces itself names no scheme, and a token is not sent in the clear.
+        known = self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, found.identity)
+        is_private = known is not None and URL(str(known.data.get(CONF_URL, ""))).scheme == "https"
+        self._abort_if_unique_id_configured(updates=None if is_private else {CONF_URL: found.url}, reload_on_update=False)
         self._found, self._url = found, found.url
         self.context["title_placeholders"] = {"name": f"{found.role}, {found.host}"}
         if found.role == "node":
@@ -147,9 +152,12 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_found_emulator(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """An emulator: run its units here."""
         try:
-            plans = await app.emulated_units(async_get_clientsession(self.hass), self._url)
+            there = await app.emulated_units(async_get_clientsession(self.hass), self._url)
         except ApisError, TimeoutError:
             return self.async_abort(reason="cannot_connect")
+        plans = [plan for plan in there if not is_driven(self.hass, plan)]
+        if not plans:
+            return self.async_abort(reason="already_configured")
         if user_input is not None:
             self._name, chosen = user_input[CONF_NAME], [plan for plan in plans if plan.unit_id in user_input[CONF_UNITS]]
             if chosen:
@@ -215,16 +223,23 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def async_step_unit(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """The first unit."""
+        """The first unit, or one more of a community that is there."""
+        known = [str(each.unique_id) for each in self._target.subentries.values()] if self._target is not None else []
         if user_input is not None:
             self._unit = user_input
+            if user_input[CONF_UNIT_ID].strip() in known:
+                return self._show_unit(user_input, {CONF_UNIT_ID: "already_there"})
             return await self.async_step_limits()
-        known = [str(each.unique_id) for each in self._target.subentries.values()] if self._target is not None else []
         values = unit_form.next_unit(known)
         if self._found.role == "driver":
             values |= {CONF_HOST: self._found.host, CONF_PORT: self._found.port, unit_form.CONF_DRIVER: "dcdc_v2"}
+        return self._show_unit(values, {})
+
+    def _show_unit(self, values: dict[str, Any], errors: dict[str, str], problems: str = "") -> ConfigFlowResult:
         shown = self.add_suggested_values_to_schema(unit_form.UNIT_SCHEMA, values)
-        return self.async_show_form(step_id="unit", data_schema=shown, last_step=False)
+        return self.async_show_form(
+            step_id="unit", data_schema=shown, errors=errors, description_placeholders={"problems": problems}, last_step=False
+        )
 
     async def async_step_limits(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """What the first unit can do."""
@@ -241,12 +256,7 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
                 if not errors:
                     return self._create_node(policy, [plan]) if self._target is None else self._add_to(self._target, plan)
                 if errors["base"] == "device_silent":
-                    return self.async_show_form(
-                        step_id="unit",
-                        data_schema=self.add_suggested_values_to_schema(unit_form.UNIT_SCHEMA, self._unit),
-                        errors=errors,
-                        last_step=False,
-                    )
+                    return self._show_unit(self._unit, errors, problems)
         values = user_input or unit_form.limit_values(app.sample_hardware())
         shown = self.add_suggested_values_to_schema(unit_form.NEW_LIMITS_SCHEMA, values)
         return self.async_show_form(
@@ -286,6 +296,8 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: dict[str, str] = {}
         if user_input is not None:
             token, errors = await self._async_trade(user_input[CONF_CODE])
+            if not errors and self.source == SOURCE_RECONFIGURE:
+                return self._change(self._get_reconfigure_entry(), {CONF_URL: self._url, CONF_TOKEN: token})
             if not errors:
                 return self._create_daemon(token)
         return self.async_show_form(step_id="pair", data_schema=PAIR_SCHEMA, errors=errors, description_placeholders={"url": self._url})
@@ -323,13 +335,7 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             token, errors = await self._async_trade(user_input[CONF_CODE])
             if not errors:
-                entry = self._get_reauth_entry()
-                # One that is loaded sees by itself that its settings have changed.
-                sees_it = entry.state is ConfigEntryState.LOADED
-                done = self.async_update_and_abort(entry, data_updates={CONF_TOKEN: token})
-                if not sees_it:
-                    self.hass.config_entries.async_schedule_reload(entry.entry_id)
-                return done
+                return self._change(self._get_reauth_entry(), {CONF_TOKEN: token})
         placeholders = {"url": self._url}
         return self.async_show_form(step_id="reauth_confirm", data_schema=PAIR_SCHEMA, errors=errors, description_placeholders=placeholders)
 
@@ -343,11 +349,35 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
             url = user_input[CONF_URL].rstrip("/")
             if any(other.entry_id != entry.entry_id and other.data.get(CONF_URL) == url for other in self._async_current_entries()):
                 return self.async_abort(reason="already_configured")
-            errors = await self._async_errors(url, entry.data.get(CONF_TOKEN))
+            errors = await self._async_reach(entry, url)
+            if errors == NOT_PAIRED:
+                self._url = url
+                return await self.async_step_pair()
             if not errors:
-                return self.async_update_and_abort(entry, data_updates={CONF_URL: url})
+                return self._change(entry, {CONF_URL: url})
         shown = self.add_suggested_values_to_schema(RECONFIGURE_SCHEMA, user_input or dict(entry.data))
         return self.async_show_form(step_id="reconfigure", data_schema=shown, errors=errors)
+
+    async def _async_reach(self, entry: ConfigEntry, url: str) -> dict[str, str]:
+        """What is wrong with another address of an entry's node: first whether it is that node, then what it shows for our token."""
+        errors = await self._async_errors(url)
+        if errors not in ({}, NOT_PAIRED):
+            return errors
+        try:
+            found = await app.connect_community(async_get_clientsession(self.hass), url).identity()
+        except ApisError, TimeoutError:
+            return {"base": "cannot_connect"}
+        if entry.unique_id is not None and entry.unique_id != str(found["id"]):
+            return {CONF_URL: "another_node"}
+        return await self._async_errors(url, entry.data.get(CONF_TOKEN)) if errors else {}
+
+    def _change(self, entry: ConfigEntry, data: dict[str, Any]) -> ConfigFlowResult:
+        """Keep what has changed, and begin anew with it; an entry that is loaded sees by itself that its settings have changed."""
+        sees_it = entry.state is ConfigEntryState.LOADED
+        done = self.async_update_and_abort(entry, data_updates=data)
+        if not sees_it:
+            self.hass.config_entries.async_schedule_reload(entry.entry_id)
+        return done
 
     async def _async_errors(self, url: str, token: str | None = None) -> dict[str, str]:
         """What is wrong with an address, proved by asking it."""

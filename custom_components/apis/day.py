@@ -19,6 +19,7 @@ class Day:
     mains_wh: float = 0.0
     shared_before_wh: float | None = None
     _last: dict[str, tuple[datetime, float, float]] = field(default_factory=dict)
+    _is_restored: bool = False
 
     def look(self, now: datetime, snapshot: Snapshot) -> None:
         """Add what has gone on since the last look (trapezoidal); a new day begins with nothing."""
@@ -46,8 +47,9 @@ class Day:
         return None if self.load_wh <= 0 else max(0.0, 100 * (1 - self.mains_wh / self.load_wh))
 
     def restore(self, data: dict[str, Any], now: datetime) -> None:
-        """Go on from what was kept, if it is of this very day."""
-        if data.get("date") == now.date().isoformat():
+        """Go on from what was kept, if it is of this very day; each sensor keeps it, and the first that brings it back is enough."""
+        if data.get("date") == now.date().isoformat() and not self._is_restored:
+            self._is_restored = True
             self.date = data["date"]
             self.load_wh += float(data["load_wh"])
             self.mains_wh += float(data["mains_wh"])

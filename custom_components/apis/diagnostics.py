@@ -1,8 +1,10 @@
 """What helps to find out what is wrong, without what is nobody's business."""
 
+from collections.abc import Iterator, Mapping
+import re
 from typing import Any
 
-from homeassistant.components.diagnostics import async_redact_data
+from homeassistant.components.diagnostics import REDACTED, async_redact_data
 from homeassistant.core import HomeAssistant
 
 from .coordinator import ApisConfigEntry
@@ -23,19 +25,48 @@ TO_REDACT = {
     "driver",
     "last_error",
 }
+# Of these, what they say must not stand in any sentence either, such as an event's or a deal's reason for its end.
+SPOKEN = {"url", "name", "unitName", "title", "host", "batteryHost", "device_url", "aliases", "serial_number", "serialNumber"}
+# Host names and addresses in sentences that no field has: those of other nodes.
+HOST = re.compile(r"^https?://\[?([^\]/:]+)")
+ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|https?://[^\s\"'<>]+")
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: ApisConfigEntry) -> dict[str, Any]:
     """The entry, and the community as it is now with its last events."""
-    return async_redact_data(
-        {
-            "entry": {
-                "data": dict(entry.data),
-                "options": dict(entry.options),
-                "units": [dict(each.data) for each in entry.subentries.values()],
-                "title": entry.title,
-            },
-            "community": await entry.runtime_data.community.diagnostics(),
+    told = {
+        "entry": {
+            "data": dict(entry.data),
+            "options": dict(entry.options),
+            "units": [dict(each.data) for each in entry.subentries.values()],
+            "title": entry.title,
         },
-        TO_REDACT,
-    )
+        "community": await entry.runtime_data.community.diagnostics(),
+    }
+    ids = {unit.unit_id for unit in entry.runtime_data.coordinator.data.units}
+    private = {text for said in _spoken(told) for text in (said, *HOST.findall(said))} - ids
+    # The longest first: one name may be the beginning of another.
+    named = [rf"(?<!\w){re.escape(said)}(?!\w)" for said in sorted(private, key=len, reverse=True)]
+    found: dict[str, Any] = _unsaid(async_redact_data(told, TO_REDACT), re.compile("|".join([*named, ADDRESS.pattern])))
+    return found
+
+
+def _spoken(told: Any, *, is_private: bool = False) -> Iterator[str]:
+    """Every text that a field holds which is nobody's business."""
+    if isinstance(told, Mapping):
+        for key, value in told.items():
+            yield from _spoken(value, is_private=is_private or key in SPOKEN)
+    elif isinstance(told, list | tuple):
+        for value in told:
+            yield from _spoken(value, is_private=is_private)
+    elif isinstance(told, str) and is_private and told:
+        yield told
+
+
+def _unsaid(told: Any, private: re.Pattern[str]) -> Any:
+    """The same without those texts, wherever they stand."""
+    if isinstance(told, Mapping):
+        return {key: _unsaid(value, private) for key, value in told.items()}
+    if isinstance(told, list | tuple):
+        return [_unsaid(value, private) for value in told]
+    return private.sub(REDACTED, told) if isinstance(told, str) else told

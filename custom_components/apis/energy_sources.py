@@ -24,6 +24,15 @@ from .statistics import statistic_id
 WH_PER_KWH = 1000.0
 # Which of a source's statistics says that it is there already.
 KEYS = ("stat_energy_from", "stat_energy_to")
+# Which of a grid's fields say what its energy costs or earns.
+PRICES = (
+    "stat_cost",
+    "entity_energy_price",
+    "number_energy_price",
+    "stat_compensation",
+    "entity_energy_price_export",
+    "number_energy_price_export",
+)
 
 
 @callback
@@ -64,20 +73,33 @@ def sources_of(hass: HomeAssistant, entry: ApisConfigEntry, unit: UnitView) -> t
 
 
 async def async_missing(hass: HomeAssistant, entry: ApisConfigEntry, unit_ids: Collection[str]) -> list[SourceType]:
-    """The sources of some units that the dashboard does not have yet."""
-    present = {source.get(key) for source in await _async_present(hass) for key in KEYS}
+    """The sources of some units that the dashboard does not have yet, or has without what they cost since points are worth something."""
+    present = {source.get(key): source for source in await _async_present(hass) for key in KEYS}
     units = [unit for unit in entry.runtime_data.coordinator.data.units if unit.unit_id in unit_ids]
-    return [source for unit in units for source in sources_of(hass, entry, unit) if source.get(KEYS[0]) not in present]
+    ours = [(source, present.get(source.get(KEYS[0]))) for unit in units for source in sources_of(hass, entry, unit)]
+    return [source for source, there in ours if there is None or (_is_free(there) and not _is_free(source))]
+
+
+def _is_free(source: SourceType) -> bool:
+    """Whether it is a grid of which nothing says what its energy costs or earns."""
+    return source["type"] == "grid" and not any(source.get(key) for key in PRICES)
 
 
 async def async_add(hass: HomeAssistant, entry: ApisConfigEntry, unit_ids: Collection[str]) -> int:
-    """Add what is missing of some units to the dashboard, leaving all that is there as it is; how many sources came."""
+    """Add what is missing of some units to the dashboard, leaving all else as it is; how many sources came or got their costs."""
     missing = await async_missing(hass, entry, unit_ids)
     if missing:
         manager = await async_get_manager(hass)
-        sources = [*await _async_present(hass), *missing]
+        new = {str(source.get(KEYS[0])): source for source in missing}
+        sources = [_with_costs(source, new.pop(str(source.get(KEYS[0])), None)) for source in await _async_present(hass)]
+        sources += new.values()
         await manager.async_update(cast("EnergyPreferencesUpdate", {"energy_sources": sources}))
     return len(missing)
+
+
+def _with_costs(source: SourceType, ours: SourceType | None) -> SourceType:
+    """A source that is there, under the name a person gave it, with what ours says it costs and earns."""
+    return source if ours is None else cast("SourceType", {**source, **{key: ours.get(key) for key in PRICES}})
 
 
 async def _async_present(hass: HomeAssistant) -> list[SourceType]:

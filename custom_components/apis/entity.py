@@ -136,15 +136,18 @@ class ApisUnitEntity(CoordinatorEntity[ApisCoordinator]):
 
 
 async def async_add_unit_entities[T: ApisUnitEntity](
-    entry: ApisConfigEntry, add: AddConfigEntryEntitiesCallback, make: Callable[[UnitView], list[T]]
+    entry: ApisConfigEntry,
+    add: AddConfigEntryEntitiesCallback,
+    make: Callable[[UnitView], list[T]],
+    when: Callable[[UnitView], bool] = lambda _unit: True,
 ) -> None:
-    """Add the entities of every unit there is, and of each that comes later."""
+    """Add the entities of every unit there is, and of each that comes later. `when`: not before this is so of a unit."""
     known: set[str] = set()
 
     def new_units() -> list[UnitView]:
         units = entry.runtime_data.coordinator.data.units
         known.intersection_update(unit.unit_id for unit in units)
-        new = [unit for unit in units if unit.unit_id not in known]
+        new = [unit for unit in units if unit.unit_id not in known and when(unit)]
         known.update(unit.unit_id for unit in new)
         return new
 

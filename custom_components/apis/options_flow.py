@@ -92,7 +92,10 @@ class ApisOptionsFlow(OptionsFlow):
         sensors: dict[str, dict[str, str]] = dict(options.get(CONF_SENSORS, {}))
         aliases: dict[str, str] = {key: name for key, name in options.get(CONF_ALIASES, {}).items() if key != self._unit_id}
         if user_input is not None:
-            sensors[self._unit_id] = {power: user_input[power] for power in POWERS if power in user_input}
+            sensors = {key: known for key, known in sensors.items() if key != self._unit_id}
+            own: dict[str, str] = {power: user_input[power] for power in POWERS if power in user_input}
+            if own:
+                sensors[self._unit_id] = own
             if user_input.get(CONF_NAME):
                 aliases[self._unit_id] = user_input[CONF_NAME]
             return self.async_create_entry(data={**options, CONF_SENSORS: sensors, CONF_ALIASES: aliases})

@@ -7,6 +7,7 @@ from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow
 from homeassistant.components.repairs.models import RepairsFlowResult
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 
@@ -131,7 +132,10 @@ class ResumeFlow(ConfirmRepairFlow):
             entry: ApisConfigEntry | None = self.hass.config_entries.async_get_known_entry(self._entry_id)
             assert entry is not None
             who = await async_who(self.hass, None)
-            await async_do(entry.runtime_data.community.resume(who))
+            try:
+                await async_do(entry.runtime_data.community.resume(who))
+            except HomeAssistantError as error:
+                return _aborted(self, error)
             await entry.runtime_data.coordinator.async_refresh()
         return await super().async_step_confirm(user_input)
 
@@ -166,10 +170,18 @@ class GapFlow(ConfirmRepairFlow):
             entry: ApisConfigEntry | None = self.hass.config_entries.async_get_known_entry(self._entry_id)
             assert entry is not None
             community, who = entry.runtime_data.community, await async_who(self.hass, None)
-            scenario: Scenario = await async_do(community.scenario(self._unit_id))
-            await async_do(community.set_scenario(self._unit_id, scenario.without_gaps(), who))
+            try:
+                scenario: Scenario = await async_do(community.scenario(self._unit_id))
+                await async_do(community.set_scenario(self._unit_id, scenario.without_gaps(), who))
+            except HomeAssistantError as error:
+                return _aborted(self, error)
             await entry.runtime_data.coordinator.async_refresh()
         return await super().async_step_confirm(user_input)
+
+
+def _aborted(flow: RepairsFlow, error: HomeAssistantError) -> RepairsFlowResult:
+    """What was wanted was not done; the problem stays, and can be tried again."""
+    return flow.async_abort(reason=error.translation_key or "no_answer", description_placeholders=error.translation_placeholders)
 
 
 async def async_create_fix_flow(hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None) -> RepairsFlow:

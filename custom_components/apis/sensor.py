@@ -1,6 +1,6 @@
 """What the community and its units show as figures and words."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, override
@@ -15,7 +15,7 @@ from homeassistant.const import (
     UnitOfRatio,
     UnitOfTemperature,
 )
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 from homeassistant.helpers.typing import StateType
@@ -39,11 +39,11 @@ DAYS = (1, 7, 30)
 
 @dataclass(frozen=True, kw_only=True)
 class UnitSensor(SensorEntityDescription):
-    """A figure of a unit. `exists`: whether the unit's device knows it at all."""
+    """A figure of a unit. `exists`: whether the unit's device knows it at all; None: each does."""
 
     value: Callable[[UnitView], StateType | datetime]
     part: Part = Part.UNIT
-    exists: Callable[[UnitView], bool] = lambda _unit: True
+    exists: Callable[[UnitView], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def _power(key: str, value: Callable[[UnitView], StateType], part: Part = Part.U
         suggested_display_precision=0,
         part=part,
         value=value,
-        exists=(lambda unit: value(unit) is not None) if sometimes else (lambda _unit: True),
+        exists=(lambda unit: value(unit) is not None) if sometimes else None,
     )
 
 
@@ -284,12 +284,9 @@ UNIT_SENSORS = (
     _energy("battery_discharged", "discharged_wh", Part.BATTERY),
 )
 
+GRID_MASTER = SensorEntityDescription(key="grid_master", translation_key="grid_master")
+LAST_UNIT_ID = "last_unit_id"
 COMMUNITY_SENSORS = (
-    CommunitySensor(
-        key="grid_master",
-        translation_key="grid_master",
-        value=lambda snapshot: next((unit.name for unit in snapshot.units if unit.unit_id == snapshot.grid_master), snapshot.grid_master),
-    ),
     CommunitySensor(
         key="active_deals",
         translation_key="active_deals",
@@ -346,14 +343,19 @@ DAY_SENSORS = (
 
 async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the sensors."""
+    async_add_entities([ApisGridMaster(entry, GRID_MASTER)])
     async_add_entities(ApisCommunitySensor(entry, description) for description in COMMUNITY_SENSORS)
     if entry.runtime_data.coordinator.data.acceleration == 1.0:
         async_add_entities(ApisDaySensor(entry, description) for description in DAY_SENSORS)
-    await async_add_unit_entities(
-        entry,
-        async_add_entities,
-        lambda unit: [ApisUnitSensor(hass, entry, unit, each, each.part) for each in UNIT_SENSORS if each.exists(unit)],
-    )
+
+    def figures(wanted: Iterable[UnitSensor]) -> Callable[[UnitView], list[ApisUnitSensor]]:
+        return lambda unit: [ApisUnitSensor(hass, entry, unit, each, each.part) for each in wanted]
+
+    await async_add_unit_entities(entry, async_add_entities, figures([each for each in UNIT_SENSORS if each.exists is None]))
+    for each in UNIT_SENSORS:
+        if each.exists is not None:
+            # A device that is silent at first, and a sensor that comes later than this, are known then.
+            await async_add_unit_entities(entry, async_add_entities, figures([each]), each.exists)
 
 
 class ApisCommunitySensor(ApisEntity, SensorEntity):
@@ -365,6 +367,28 @@ class ApisCommunitySensor(ApisEntity, SensorEntity):
     @override
     def native_value(self) -> StateType:
         return self.entity_description.value(self.coordinator.data)
+
+
+class ApisGridMaster(ApisEntity, SensorEntity):
+    """Who leads, by the name that people know; and by its id who leads or led last, which stays while nobody does."""
+
+    def __init__(self, entry: ApisConfigEntry, description: SensorEntityDescription) -> None:
+        """Whoever leads now."""
+        super().__init__(entry, description)
+        self._attr_extra_state_attributes = {LAST_UNIT_ID: self.coordinator.data.grid_master}
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        if self.coordinator.data.grid_master is not None:
+            self._attr_extra_state_attributes = {LAST_UNIT_ID: self.coordinator.data.grid_master}
+        super()._handle_coordinator_update()
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        master = self.coordinator.data.grid_master
+        return next((unit.name for unit in self.coordinator.data.units if unit.unit_id == master), master)
 
 
 @dataclass
@@ -387,8 +411,7 @@ class ApisDaySensor(ApisEntity, RestoreEntity, SensorEntity):
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
         kept = await self.async_get_last_extra_data()
-        # One of the sensors brings the day back for all.
-        if kept is not None and self.entity_description is DAY_SENSORS[0]:
+        if kept is not None:
             self.coordinator.day.restore(kept.as_dict(), dt_util.now())
 
     @property

@@ -6,7 +6,7 @@ from typing import ClassVar, override
 from homeassistant.components.binary_sensor import DOMAIN as BINARY_SENSOR
 from homeassistant.components.event import DOMAIN as EVENT
 from homeassistant.components.sensor import DOMAIN as SENSOR
-from homeassistant.const import STATE_ON, STATE_UNAVAILABLE, STATE_UNKNOWN
+from homeassistant.const import STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers.automation import DomainSpec
 from homeassistant.helpers.trigger import (
@@ -19,6 +19,7 @@ from homeassistant.helpers.trigger import (
 
 from .event import ABORTED, COMPLETED, STARTED
 from .helpers import async_of_kind
+from .sensor import LAST_UNIT_ID
 
 
 class DealTrigger(StatelessEntityTriggerBase):
@@ -63,9 +64,10 @@ class EnergyBelowTarget(make_entity_target_state_trigger({BINARY_SENSOR: DomainS
 
 
 class GridMasterChanged(EntityTriggerBase):
-    """Another unit leads."""
+    """Another unit leads: not the same one by another name, and also when nobody led for a moment."""
 
     _domain_specs: Mapping[str, DomainSpec] = {SENSOR: DomainSpec()}
+    _excluded_from_states: ClassVar[frozenset[str]] = frozenset({STATE_UNAVAILABLE})
 
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
@@ -73,11 +75,8 @@ class GridMasterChanged(EntityTriggerBase):
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        return from_state.state != to_state.state
-
-    @override
-    def is_valid_state(self, state: State, report_not_triggered: NotTriggeredReasonReporter) -> bool:
-        return state.state not in (STATE_UNKNOWN, STATE_UNAVAILABLE)
+        last = from_state.attributes.get(LAST_UNIT_ID)
+        return last is not None and last != to_state.attributes.get(LAST_UNIT_ID)
 
 
 TRIGGERS: dict[str, type[Trigger]] = {

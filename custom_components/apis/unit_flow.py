@@ -80,10 +80,12 @@ class UnitFlow(ConfigSubentryFlow):
             return await self._async_go_on({**user_input, CONF_UNIT_ID: before.unit_id})
         return self._show_unit(unit_form.unit_values(before), {})
 
-    def _show_unit(self, values: dict[str, Any], errors: dict[str, str]) -> SubentryFlowResult:
+    def _show_unit(self, values: dict[str, Any], errors: dict[str, str], problems: str = "") -> SubentryFlowResult:
         shown = self.add_suggested_values_to_schema(unit_form.UNIT_SCHEMA, values)
         step_id = "user" if self._before is None else "reconfigure"
-        return self.async_show_form(step_id=step_id, data_schema=shown, errors=errors, last_step=False)
+        return self.async_show_form(
+            step_id=step_id, data_schema=shown, errors=errors, description_placeholders={"problems": problems}, last_step=False
+        )
 
     async def async_step_limits(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """What the unit can do."""
@@ -102,7 +104,7 @@ class UnitFlow(ConfigSubentryFlow):
                 if not errors:
                     return self._finish(plan)
                 if errors["base"] == "device_silent":
-                    return self._show_unit(self._unit, errors)
+                    return self._show_unit(self._unit, errors, problems)
         values = user_input or unit_form.limit_values(before.hardware if before is not None else app.sample_hardware())
         return self.async_show_form(
             step_id="limits",

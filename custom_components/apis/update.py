@@ -34,9 +34,9 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry, async_a
         async_add_entities([ApisNodeUpdate(entry, NODE)])
 
     def drivers(unit: UnitView) -> list[ApisDriverUpdate]:
-        return [ApisDriverUpdate(hass, entry, unit, DRIVER, Part.CONVERTER)] if unit.driver_version else []
+        return [ApisDriverUpdate(hass, entry, unit, DRIVER, Part.CONVERTER)]
 
-    await async_add_unit_entities(entry, async_add_entities, drivers)
+    await async_add_unit_entities(entry, async_add_entities, drivers, lambda unit: bool(unit.driver_version))
 
 
 class ApisNodeUpdate(ApisEntity, UpdateEntity):
