@@ -30,6 +30,7 @@ from .access import Access, DealGoneError, store_owed
 from .agenda import SOON, Agenda
 from .leak_check import LeakCheck
 from .timing import Timing
+from .waits import Waits
 
 _LOGGER = logging.getLogger(__name__)
 # Steps that can be taken up again where a reading did not come: whose it was, and why, is known a little later.
@@ -53,7 +54,7 @@ class GridMaster:
         self._told: dict[str, str] = {}
         self._looking: asyncio.Task[bool] | None = None
         self._ramps: dict[str, tuple[float, float]] = {}
-        self._held_s: dict[str, float] = {}
+        self._waits = Waits(access)
         self._moves: dict[str, int] = {}
         self._agenda = Agenda(access, self._wake)
         self._timing = Timing()
@@ -183,20 +184,39 @@ class GridMaster:
         self._agenda.keep_only({deal.deal_id for deal in deals})
         must_end = self._must_end(deals)
         ordered = lifecycle.order(deals, must_end, self._access.policy.large_capacity_unit_ids)
-        line_is_taken = False
+        taker: Deal | None = None
         for deal in ordered:
             others = (d for d in deals if d is not deal)
             step = lifecycle.next_step(deal, others, must_end=deal.deal_id in must_end)
-            if (line_is_taken and step not in ENDINGS) or (step is Step.EXCHANGE and not self._is_due(deal)):
+            if taker is not None and step not in ENDINGS:
+                if await self._given_up(deal, taker):
+                    return True
+                continue
+            if step is Step.EXCHANGE and not self._is_due(deal):
                 continue
             if await self._attempt(deal, step, must_end.get(deal.deal_id)):
                 return True
             # A deal in transition holds the line until its next look; others may end meanwhile, none may begin.
-            line_is_taken |= deal.is_in_transition
-        if not line_is_taken:
+            if taker is None and deal.is_in_transition:
+                taker = deal
+        if taker is None:
+            self._waits.let_go()
             await self._optimise_voltage(deals)
             return await self._cleared(mending.clear_strays)
         return False
+
+    async def _given_up(self, deal: Deal, taker: Deal) -> bool:
+        """Discard a deal that waits behind one that does not let go of the line; whether it was."""
+        too_long = self._waits.behind_too_long(deal, taker)
+        if too_long is None:
+            return False
+        try:
+            await endings.discard(self._access, deal, too_long)
+        except ApisError as error:
+            self._warn_once(deal.deal_id, f"deal {deal.deal_id} waits, and could not be ended: {error}")
+            return False
+        self._agenda.done(deal)
+        return True
 
     async def _attempt(self, deal: Deal, step: Step, reason: str | None) -> bool:
         """One step, and what follows if it cannot be done; whether something changed, so that another look is due at once."""
@@ -342,8 +362,7 @@ class GridMaster:
             _LOGGER.debug("deal %s waits: %s", deal.deal_id, outcome.reason)
             if outcome.is_held:
                 self._warn_once(deal.deal_id, f"deal {deal.deal_id} waits: {outcome.reason}")
-            since_s = self._held_s.setdefault(deal.deal_id, access.clock.wall()) if outcome.is_held else math.inf
-            too_long = mending.waits_too_long(access, deal, since_s)
+            too_long = self._waits.held_too_long(deal, is_held=outcome.is_held)
             if too_long is not None:
                 await endings.discard(access, deal, too_long)
                 return True
@@ -428,7 +447,7 @@ class GridMaster:
             self._unread_s,
             self._told,
             self._ramps,
-            self._held_s,
+            self._waits.since_s,
             self._moves,
             self._timing.begun_s,
             self._timing.stopping_s,

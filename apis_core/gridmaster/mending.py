@@ -6,7 +6,6 @@ new reference with the energy they have. A unit that nobody can reach counts as 
 
 from collections.abc import Callable
 from datetime import timedelta
-import math
 
 from ..model.converter import ConverterMode
 from ..model.deal import Deal, Mark
@@ -138,15 +137,3 @@ def _is_seen_on(access: Access, unit_id: str) -> bool:
     if reading is None or reading.converter.mode in (None, ConverterMode.WAIT):
         return False
     return access.silent_s(unit_id) is None and not access.is_stale(unit_id) and reading.monotonic_s >= access.changed_s
-
-
-def waits_too_long(access: Access, deal: Deal, waiting_since_s: float) -> str | None:
-    """Why a deal that waits for its line is ended now, or None."""
-    times, now = access.policy.times, access.clock.now()
-    if deal.interruptions and deal.activate_time is None:
-        interrupted_s = (now - deal.interruptions[-1].time).total_seconds() * access.clock.to_wall(1.0)
-        if interrupted_s > times.interruption_limit_s:
-            return f"interrupted for over {times.interruption_limit_s:g} s: {deal.interruptions[-1].reason}"
-    if waiting_since_s != math.inf and access.clock.wall() - waiting_since_s > times.held_line_limit_s:
-        return f"the line could not be used for {times.held_line_limit_s:g} s"
-    return None

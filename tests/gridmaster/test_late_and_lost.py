@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apis_core.emulator.faults import UnitFault
 from apis_core.gridmaster.access import Access
 from apis_core.gridmaster.hand_over import KEY
 from apis_core.model.converter import ConverterMode
@@ -331,5 +332,25 @@ def test_what_was_written_down_but_never_agreed_ends_when_its_unit_is_back() -> 
         assert (found["lost"].cumulate_amount_wh, found["lost"].deactivate_time is None) == (1.5, False)
         # What the others know goes on.
         assert {deal.deal_id for deal in c.database.open_deals("E002")} == {known.deal_id}
+
+    in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
+
+
+def test_a_deal_behind_one_that_does_not_let_go_of_the_line_ends_and_says_so() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await begin(c, "E003", amount_wh=5)
+        (reference,) = references(c)
+        # The voltage's converter follows nobody: the first deal is stopped, and cannot leave the line.
+        c.world.set_fault(reference, UnitFault(stuck=True))
+        await c.settle(400)
+        (held,) = c.community.board.deals()
+        assert held.stop_time is not None
+        assert held.deactivate_time is None
+        behind = await c.community.create_deal("E001", "E004", 30, who="test")
+        await c.settle(200)
+        assert c.community.board.deal(behind.deal_id) is not None
+        await c.settle(200)
+        (ended,) = c.database.deals("E004")
+        assert ended.abort_reason == f"the line could not be used for 300 s: deal {held.deal_id} holds it"
 
     in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
