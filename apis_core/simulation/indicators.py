@@ -22,9 +22,17 @@ DEFINITIONS = {
     "sor": "PV energy used or stored / PV energy the sun offered, the original's",
     "r_utility": "(energy from the mains - what the batteries hold more) / load, the original's",
     "bought_wh": "energy from the mains: load fed in bypass, mains charging, and the losses of UPS and transformer",
-    "shared_wh": "energy into batteries by completed deals, as counted at the unit that charged",
+    "load_wh": "energy that the houses used",
+    "solar_wh": "PV energy used or stored",
+    "curtailed_wh": "PV energy that the sun offered and nobody had a use or room for",
+    "loss_wh": "energy lost in UPS and transformer, in battery and system, and in the converters",
+    "stored_wh": "what the batteries hold more at the end than at the begin",
     "given_wh": "energy out of batteries for deals, as counted at the unit that discharged",
-    "exchange_efficiency": "shared_wh / given_wh of all deals: battery to battery, both converters included",
+    "taken_wh": "energy into batteries by deals, as counted at the unit that charged",
+    "shared_wh": "taken_wh of completed deals",
+    "exchange_efficiency": "taken_wh / given_wh: battery to battery, both converters included",
+    "deals": "deals agreed; completed: with their whole amount; live: under way when the time was over",
+    "errors": "errors that units reported; each is a row of the table of errors",
     "points": "price of each deal [points/Wh] times the energy exchanged; who charges pays, who discharges earns",
     "converter_duty": "share of the time in which a unit's converter was switched on for a deal",
 }
@@ -48,21 +56,25 @@ class UnitFigures:
     converter_duty: float
 
     @property
-    def self_sufficiency(self) -> float:
-        """See DEFINITIONS."""
-        return 1 - self.bought_wh / self.load_wh if self.load_wh else 1.0
+    def self_sufficiency(self) -> float | None:
+        """See DEFINITIONS; None without any load."""
+        return 1 - self.bought_wh / self.load_wh if self.load_wh else None
 
     @property
-    def self_consumption(self) -> float:
-        """See DEFINITIONS."""
+    def self_consumption(self) -> float | None:
+        """See DEFINITIONS; None without any sun."""
         offered_wh = self.solar_wh + self.curtailed_wh
-        return self.solar_wh / offered_wh if offered_wh else 1.0
+        return self.solar_wh / offered_wh if offered_wh else None
 
     def to_json(self) -> dict[str, Any]:
         """JSON form."""
         shares = ("self_sufficiency", "self_consumption")
         named = {name: round(getattr(self, name), 4) for name in self.__slots__ if name != "unit_id"}
-        return {"unit_id": self.unit_id, **named, **{name: round(getattr(self, name), 5) for name in shares}}
+        return {"unit_id": self.unit_id, **named, **{name: _rounded(getattr(self, name)) for name in shares}}
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 5)
 
 
 def units(result: Result) -> tuple[UnitFigures, ...]:
@@ -122,18 +134,19 @@ def community(result: Result) -> dict[str, Any]:
     done = [deal for deal in result.deals if outcome(deal) is Outcome.COMPLETED]
     offered_wh = total["solar_wh"] + total["curtailed_wh"]
     first, last = result.hours[0], result.hours[-1]
+    total["stored_wh"] = float((last.energy_wh - first.energy_wh).sum())
     named = shares(
         load_wh=total["load_wh"],
         solar_wh=total["solar_wh"],
         curtailed_wh=total["curtailed_wh"],
         mains_wh=total["bought_wh"],
-        stored_wh=float((last.energy_wh - first.energy_wh).sum()),
+        stored_wh=total["stored_wh"],
     )
     return {
         **{name: round(value, 3) for name, value in total.items()},
         "shared_wh": round(sum(deal.side_energy(deal.charge_unit_id).battery_wh for deal in done), 3),
-        "self_sufficiency": round(1 - total["bought_wh"] / total["load_wh"], 5) if total["load_wh"] else 1.0,
-        "self_consumption": round(total["solar_wh"] / offered_wh, 5) if offered_wh else 1.0,
+        "self_sufficiency": round(1 - total["bought_wh"] / total["load_wh"], 5) if total["load_wh"] else None,
+        "self_consumption": round(total["solar_wh"] / offered_wh, 5) if offered_wh else None,
         **named,
         "exchange_efficiency": round(total["taken_wh"] / total["given_wh"], 5) if total["given_wh"] else None,
         "deals": len(result.deals),

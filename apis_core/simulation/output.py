@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 import csv
-from datetime import timedelta
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from . import indicators
 from .tables import Result
 
 type Columns = Mapping[str, Sequence[Any]]
-FILES = ("summary.json", "report.html", *(f"{name}.{kind}" for name in ("houses", "hours", "deals") for kind in ("csv", "parquet")))
+TABLES = ("houses", "hours", "deals", "errors")
+FILES = ("summary.json", "report.html", *(f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")))
 
 
 def summary(result: Result, without: Result | None) -> dict[str, Any]:
@@ -28,6 +29,17 @@ def summary(result: Result, without: Result | None) -> dict[str, Any]:
         "seed": options.seed,
         "start": options.start.isoformat(),
         "sharing": options.sharing,
+        "options": {
+            "every_tick": options.every_tick,
+            "battery_wh": [house.battery_wh for house in options.houses()],
+            "charges_pct": [house.state_of_charge_pct for house in options.houses()],
+            "solars_kw": [house.solar_kw for house in options.houses()],
+            "load_scale": options.load_scale,
+            "load": _text_of(options.load),
+            "solar": _text_of(options.solar),
+            "policy": options.chosen_policy().to_json(),
+            "scenarios": {member.unit_id: member.scenario.to_json() for member in options.chosen_members()},
+        },
         "community": indicators.community(result),
         "houses": [unit.to_json() for unit in indicators.units(result)],
         "definitions": indicators.DEFINITIONS,
@@ -40,12 +52,12 @@ def summary(result: Result, without: Result | None) -> dict[str, Any]:
 
 def hours(result: Result) -> Columns:
     """One row per unit and hour: what flowed in it [Wh], and the charge at its end [Wh]."""
-    ids, start = result.options.unit_ids, result.options.start
+    ids = result.options.unit_ids
     times: list[str] = []
     flows: dict[str, list[Any]] = {name: [] for name in result.hours[0].totals_wh}
     energy: list[Any] = []
     for before, after in zip(result.hours, result.hours[1:], strict=False):
-        times += [(start + timedelta(seconds=after.elapsed_s)).isoformat()] * len(ids)
+        times += [result.local(after).isoformat()] * len(ids)
         energy.append(after.energy_wh)
         for name, values in flows.items():
             values.append(after.totals_wh[name] - before.totals_wh[name])
@@ -63,15 +75,15 @@ def houses(result: Result) -> Columns:
 
 def deals(result: Result) -> Columns:
     """One row per deal."""
-    found = result.deals
+    found, zone = result.deals, result.options.zone
     return {
         "deal_id": [deal.deal_id for deal in found],
         "giver": [deal.discharge_unit_id for deal in found],
         "taker": [deal.charge_unit_id for deal in found],
         "outcome": [str(outcome(deal)) for deal in found],
-        "create_time": [deal.create_time.isoformat() for deal in found],
-        "start_time": [_text(deal.start_time) for deal in found],
-        "deactivate_time": [_text(deal.deactivate_time) for deal in found],
+        "create_time": [_time(deal.create_time, zone) for deal in found],
+        "start_time": [_time(deal.start_time, zone) for deal in found],
+        "deactivate_time": [_time(deal.deactivate_time, zone) for deal in found],
         "amount_wh": [deal.amount_wh for deal in found],
         "exchanged_wh": [round(deal.cumulate_amount_wh, 4) for deal in found],
         "given_wh": [round(deal.side_energy(deal.discharge_unit_id).battery_wh, 4) for deal in found],
@@ -82,8 +94,25 @@ def deals(result: Result) -> Columns:
     }
 
 
-def _text(time: Any) -> str:
-    return time.isoformat() if time is not None else ""
+def errors(result: Result) -> Columns:
+    """One row per error that a unit reported."""
+    found, zone = result.errors, result.options.zone
+    return {
+        "time": [_time(time, zone) for time, _ in found],
+        "unit_id": [report.unit_id for _, report in found],
+        "category": [str(report.category) for _, report in found],
+        "extent": [str(report.extent) for _, report in found],
+        "level": [str(report.level) for _, report in found],
+        "message": [report.message for _, report in found],
+    }
+
+
+def _time(time: datetime | None, zone: tzinfo) -> str:
+    return "" if time is None else time.astimezone(zone).isoformat()
+
+
+def _text_of(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def write(folder: Path, result: Result, without: Result | None) -> Iterator[Path]:
@@ -100,7 +129,7 @@ def write(folder: Path, result: Result, without: Result | None) -> Iterator[Path
     path = folder / "summary.json"
     path.write_bytes(orjson.dumps(summary(result, without), option=orjson.OPT_INDENT_2))
     yield path
-    for name, columns in (("houses", houses(result)), ("hours", hours(result)), ("deals", deals(result))):
+    for name, columns in (("houses", houses(result)), ("hours", hours(result)), ("deals", deals(result)), ("errors", errors(result))):
         yield _table(folder, name, columns)
     try:
         from .report import html

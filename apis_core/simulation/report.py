@@ -70,26 +70,29 @@ def html(result: Result, without: Result | None) -> str:
 def _title(result: Result) -> str:
     days = round((result.hours[-1].elapsed_s - result.hours[0].elapsed_s) / 86_400, 1)
     start = result.options.start
-    return escape(f"{result.options.units} houses, {days:g} days from {start:%d %B}, seed {result.options.seed}")
+    return escape(f"{result.options.units} houses, {days:g} days from {start:%d %B %Y}, seed {result.options.seed}")
 
 
 def _tiles(result: Result, without: Result | None) -> str:
     own = indicators.community(result)
     other = indicators.community(without) if without is not None else None
-    before = f"{other['self_sufficiency']:.1%} without sharing" if other is not None else ""
+    before = f"{_share(other['self_sufficiency'])} without sharing" if other is not None else ""
     saved = _saved(other["bought_wh"] - own["bought_wh"]) if other is not None else ""
-    efficiency = own["exchange_efficiency"]
     tiles = [
-        ("self-sufficiency", f"{own['self_sufficiency']:.1%}", before),
+        ("self-sufficiency", _share(own["self_sufficiency"]), before),
         ("bought from the mains", f"{own['bought_wh'] / 1000:,.0f} kWh", saved),
-        ("PV used", f"{own['self_consumption']:.1%}", f"{own['curtailed_wh'] / 1000:,.0f} kWh curtailed"),
+        ("PV used", _share(own["self_consumption"]), f"{own['curtailed_wh'] / 1000:,.0f} kWh curtailed"),
         ("shared", f"{own['shared_wh'] / 1000:,.0f} kWh", f"{own['deals_completed']:,} deals completed of {own['deals']:,}"),
-        ("battery to battery", "-" if efficiency is None else f"{efficiency:.1%}", "of what was given arrived"),
+        ("battery to battery", _share(own["exchange_efficiency"]), "of what was given arrived"),
     ]
     return "".join(
         f"<div class=tile><b>{escape(value)}</b><span>{escape(name)}</span><small>{escape(note)}</small></div>"
         for name, value, note in tiles
     )
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _saved(saved_wh: float) -> str:
@@ -117,11 +120,12 @@ def _style(figure: go.Figure) -> None:
 
 
 def _daily_kwh(result: Result) -> tuple[list[str], dict[str, Array]]:
-    """What flowed on each day in all houses [kWh]."""
-    ends = [hour for hour in result.hours if hour.elapsed_s % 86_400 == 0]
-    if not ends or ends[-1] is not result.hours[-1]:
-        ends.append(result.hours[-1])
-    days = [(result.options.start + timedelta(seconds=hour.elapsed_s)).date().isoformat() for hour in ends[:-1]]
+    """What flowed on each day of the calendar in all houses [kWh]; the first and the last may be parts of one."""
+    first, *rest = result.hours
+    # An hour belongs to the day in which it ends, and the last one of a day ends with it.
+    dates = [(result.local(hour) - timedelta(seconds=1)).date().isoformat() for hour in rest]
+    lasts = [hour for hour, date, following in zip(rest, dates, [*dates[1:], None], strict=True) if date != following]
+    ends, days = [first, *lasts], list(dict.fromkeys(dates))
 
     def by_day(read: Callable[[Hour], Array]) -> Array:
         return np.diff([float(read(hour).sum()) for hour in ends]) / 1000
@@ -273,5 +277,5 @@ def duty(result: Result) -> go.Figure:
     """The share of the time each converter was on."""
     figures = indicators.units(result)
     figure = go.Figure(go.Bar(x=list(result.options.unit_ids), y=[unit.converter_duty for unit in figures], marker_color=BLUE))
-    figure.update_layout(yaxis={"title": "converter on", "tickformat": ".0%"})
+    figure.update_layout(yaxis={"title": "converter on", "tickformat": ".1%"})
     return figure

@@ -1,7 +1,7 @@
 """What a run leaves behind: hours of houses, deals, errors; and their digest."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 import hashlib
 
 import numpy as np
@@ -36,6 +36,11 @@ class Result:
     hours: tuple[Hour, ...]
     deals: tuple[Deal, ...]
     errors: tuple[tuple[datetime, ErrorReport], ...]
+
+    def local(self, hour: Hour) -> datetime:
+        """When that was where the houses are."""
+        start = self.options.start.replace(tzinfo=self.options.zone)
+        return (start.astimezone(UTC) + timedelta(seconds=hour.elapsed_s)).astimezone(self.options.zone)
 
     @property
     def digest(self) -> str:

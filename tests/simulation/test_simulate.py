@@ -1,7 +1,7 @@
 """`apis simulate`: the same seed is the same run, looks for a reason are as good as looks all the time, and figures add up."""
 
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apis_core.cli import cli, main
-from apis_core.model.errors import ConfigError
+from apis_core.model.errors import Category, ConfigError, ErrorReport, Extent, Level
 from apis_core.model.scenario import Scenario
 from apis_core.model.view import Snapshot, UnitView
 from apis_core.presets import community_hardware, community_policy, community_scenario
@@ -110,6 +110,46 @@ def test_the_command_writes_summary_tables_and_a_report(tmp_path: Path) -> None:
 
     table = parquet.read_table(out / "hours.parquet")
     assert table.num_rows == 3 * len(np.unique(table["time"].to_pylist()))
+    assert parquet.read_table(out / "errors.parquet").num_rows == 0
+    assert summary["options"]["battery_wh"] == [4800.0] * 3
+    assert summary["options"]["policy"]["memberUnitIds"] == ["E001", "E002", "E003"]
+    assert summary["options"]["scenarios"].keys() == {"E001", "E002", "E003"}
+
+
+def test_times_in_all_tables_are_those_of_the_houses() -> None:
+    zone = ZoneInfo("Asia/Tokyo")
+    result = simulate(replace(A_MORNING, zone=zone))
+    hours, deals = output.hours(result), output.deals(result)
+    assert hours["time"][0] == "2021-06-01T09:00:00+09:00"
+    assert deals["create_time"]
+    assert all("2021-06-01T08" <= each < "2021-06-01T12" and each.endswith("+09:00") for each in deals["create_time"])
+
+
+def test_each_day_of_the_report_is_one_of_the_calendar() -> None:
+    report = pytest.importorskip("apis_core.simulation.report")
+    result = simulate(replace(A_MORNING, days=1.6, start=JUNE.replace(hour=18), sharing=False))
+    load = next(bar for bar in report.energy_by_day(result).data if bar.name == "load")
+    assert list(load.x) == ["2021-06-01", "2021-06-02", "2021-06-03"]
+    assert -sum(load.y) * 1000 == pytest.approx(indicators.community(result)["load_wh"], abs=20)
+    # Six hours, a whole day, and the rest of 1.6 days.
+    by_hour = [-each / hours for each, hours in zip(load.y, (6, 24, 8.4), strict=True)]
+    assert max(by_hour) < 3 * min(by_hour)
+
+
+def test_a_share_of_nothing_is_none(tmp_path: Path) -> None:
+    arguments = ["simulate", "--units", "2", "--days", "0.1", "--load-scale", "0", "--pv-scale", "0", "--out", str(tmp_path)]
+    ran = CliRunner().invoke(cli, arguments)
+    assert ran.exit_code == 0, ran.output
+    assert "100.0%" not in ran.output
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["community"]["self_sufficiency"], summary["houses"][0]["self_consumption"]) == (None, None)
+    assert summary["community"]["stored_wh"] < 0
+
+
+def test_every_error_is_a_row(shared: Result) -> None:
+    report = ErrorReport("E001", Category.HARDWARE, Extent.LOCAL, Level.WARN, "too warm")
+    table = output.errors(replace(shared, errors=((datetime(2021, 6, 1, 12, tzinfo=UTC), report),)))
+    assert [values[0] for values in table.values()] == ["2021-06-01T12:00:00+00:00", "E001", "HARDWARE", "LOCAL", "WARN", "too warm"]
 
 
 def test_a_deal_ends_where_the_policy_has_its_limit() -> None:
