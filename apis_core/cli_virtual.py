@@ -1,10 +1,11 @@
 """The commands that run communities in virtual time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 from dataclasses import replace
 import math
 from pathlib import Path
+import shlex
 import signal
 import tempfile
 from typing import TYPE_CHECKING, Annotated, Any
@@ -144,10 +145,12 @@ def chaos(
     first, last = _seeds(seeds)
     given = None if plan is None else search.read_plan(plan, units)
     failed: list[int] = []
-    with Progress(*BAR, console=console, transient=True) as bar:
+    done = 0
+    with Progress(*BAR, console=console, transient=True) as bar, _telling_of_interrupts(lambda: f"{done} of {last - first} runs", failed):
         task = bar.add_task("runs", total=last - first)
         for outcome in search.runs(range(first, last), units, hours, given, jobs):
             bar.advance(task)
+            done += 1
             if not outcome.violations:
                 continue
             failed.append(outcome.seed)
@@ -158,11 +161,21 @@ def chaos(
             )
             for violation in found.violations:
                 bar.console.print(f"  {violation}", highlight=False, markup=False, soft_wrap=True)
-            again = f"apis chaos --seeds {outcome.seed} --hours {hours:g} --units {units} --plan {file}"
+            again = f"apis chaos --seeds {outcome.seed} --hours {hours:g} --units {units} --plan {shlex.quote(str(file))}"
             bar.console.print(f"  again: {again}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{last - first} runs of {hours:g} h with {units} houses: {len(failed)} went wrong", highlight=False)
     if failed:
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _telling_of_interrupts(done: Callable[[], str], failed: list[int]) -> Iterator[None]:
+    """What had been found when Ctrl-C came."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"interrupted after {done()}: {len(failed)} went wrong", highlight=False)
+        raise typer.Exit(130) from None
 
 
 def sweep(

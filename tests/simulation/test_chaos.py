@@ -1,5 +1,6 @@
 """Disasters on purpose: plans, what must hold, and that the search sees what it looks for."""
 
+from collections.abc import Iterator
 import json
 import logging
 import os
@@ -110,3 +111,18 @@ def test_the_command_says_what_went_wrong_and_how_to_see_it_again(tmp_path: Path
     ran = CliRunner().invoke(cli, ["chaos", "--seeds", "9..11", "--hours", "0.1", "--units", "4", "--jobs", "2", "--out", str(out)])
     assert ran.exit_code == 0, ran.output
     assert "2 runs of 0.1 h with 4 houses: 0 went wrong" in ran.output
+
+
+def test_ctrl_c_tells_what_was_found_until_then(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def two(*_: object) -> Iterator[chaos.Outcome]:
+        yield chaos.Outcome(0, (), (), 0, "")
+        yield chaos.Outcome(1, (), ("two references",), 0, "")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "runs", two)
+    out = tmp_path / "kept here"
+    ran = CliRunner().invoke(cli, ["chaos", "--seeds", "0..9", "--no-shrink", "--out", str(out)])
+    assert ran.exit_code == 130
+    assert "interrupted after 2 of 9 runs: 1 went wrong" in ran.output
+    # What is said to be typed again can be.
+    assert f"--plan '{out / 'chaos-1.json'}'" in ran.output
