@@ -156,3 +156,13 @@ def test_brand_images_have_their_sizes(prefix: str) -> None:
     assert sizes["icon"] == (256, 256)
     assert sizes["icon@2x"] == (512, 512)
     assert sizes["logo@2x"] == tuple(2 * side for side in sizes["logo"])
+
+
+def test_every_field_of_every_action_stands_in_the_documentation() -> None:
+    lines = (ROOT / "docs/actions.md").read_text().partition("### Fields")[2].splitlines()
+    for action, form in ACTIONS.items():
+        (line,) = (each for each in lines if each.startswith(f"| `apis.{action}` "))
+        for name, field in form["fields"].items():
+            assert (f"**`{name}`**" if field.get("required") else f" `{name}`") in line, (action, name)
+            choices = field["selector"].get("select", {}).get("options", ())
+            assert all(f"`{choice}`" in line for choice in choices), (action, name)

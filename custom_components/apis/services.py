@@ -159,7 +159,8 @@ def _scenario(call: ServiceCall) -> Scenario | None:
     if (content := call.data.get(ATTR_SCENARIO)) is None:
         return None
     try:
-        return Scenario.from_json(dict(content))[0]
+        # All that the action returned that gets a scenario is as good as the scenario in it.
+        return Scenario.from_json(dict(content.get(ATTR_SCENARIO, content)))[0]
     except ConfigError as error:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="bad_scenario", translation_placeholders={"problems": str(error)}
