@@ -26,13 +26,14 @@ async def hand_over(access: Access, plan: HandOver, reason: str, deal_id: str = 
     activation moves the voltage, if that is why.
 
     Raises:
-        ApisError: if a step failed; `finish` has to be called before anything else happens on the line.
+        ApisError: if a step failed, or another hand-over has begun; `finish` has to be called before anything else happens on the line.
 
     """
     store, old, new = access.cluster.store, plan.old_unit_id, plan.new_unit_id
     if access.board.value(KEY) is not None:
         raise HandOverOpenError("an earlier hand-over of the line's voltage is still open")
-    await store.put(KEY, _record(plan, deal_id))
+    # Never over the plan of another Grid Master that this one has not seen yet.
+    await store.create(KEY, _record(plan, deal_id))
     call_s = access.policy.times.hand_over_call_s
     await access.command(old, CommandKind.WILL_HAND_OVER, reason, within_s=call_s)
     access.two_references_since_s = access.clock.wall()

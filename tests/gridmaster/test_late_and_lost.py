@@ -8,13 +8,14 @@ import pytest
 
 from apis_core.emulator.faults import UnitFault
 from apis_core.gridmaster.access import Access
-from apis_core.gridmaster.hand_over import KEY
+from apis_core.gridmaster.hand_over import KEY, hand_over
 from apis_core.model.converter import ConverterMode
-from apis_core.model.errors import ApisError, Category, ErrorReport, Extent, Level, MessageError
+from apis_core.model.errors import ApisError, Category, ErrorReport, Extent, Level, MessageError, StoreConflictError
 from apis_core.model.hardware import Range
 from apis_core.model.modes import Command, CommandKind, OperationMode
 from apis_core.node import Node
-from apis_core.ports import DeviceRequest, Json
+from apis_core.ports import DeviceRequest, Entry, Json
+from apis_core.rules.reference import HandOver
 from apis_core.unit.board import BAN
 from apis_core.unit.controller import ACCOUNT
 from apis_core.unit.subjects import COMMAND, LEAVING, RECORD
@@ -352,5 +353,25 @@ def test_a_deal_behind_one_that_does_not_let_go_of_the_line_ends_and_says_so() -
         await c.settle(200)
         (ended,) = c.database.deals("E004")
         assert ended.abort_reason == f"the line could not be used for 300 s: deal {held.deal_id} holds it"
+
+    in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
+
+
+def test_a_grid_master_that_is_one_no_longer_does_not_replace_the_plan_of_the_next() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await begin(c, "E003")
+        (reference,) = references(c)
+        access, sent = access_of(c), len(c.requests)
+        theirs: Json = {"oldUnitId": "E001", "newUnitId": "E004"}
+        # The next one's plan is in the store, and this one has not heard of it.
+        await access.cluster.store.create(KEY, theirs)
+        access.board.note(Entry(KEY, None, 10**9))
+        with pytest.raises(StoreConflictError):
+            await hand_over(access, HandOver(reference, "E001", 350.0, ConverterMode.WAIT, 0.0), "test")
+        entry = await access.cluster.store.get(KEY)
+        assert entry is not None
+        assert entry.value == theirs
+        assert len(c.requests) == sent
+        await access.cluster.store.delete(KEY)
 
     in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
