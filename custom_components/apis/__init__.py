@@ -65,7 +65,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: ApisConfigEntry) -> None
         coordinator = ApisCoordinator(hass, entry, community)
         await coordinator.async_config_entry_first_refresh()
         entry.runtime_data = ApisData(community=community, coordinator=coordinator, stack=stack)
-        async_register_devices(hass, entry)
+        await async_register_devices(hass, entry)
         await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     except BaseException:
         await stack.aclose()

@@ -62,15 +62,19 @@ def unit_device(hass: HomeAssistant, entry: ApisConfigEntry, unit: UnitView) -> 
     )
 
 
-@callback
-def async_register_devices(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
+async def async_register_devices(hass: HomeAssistant, entry: ApisConfigEntry) -> None:
     """Make the community and its units known before their entities, so that each finds what it belongs to."""
-    registry = dr.async_get(hass)
-    registry.async_get_or_create(config_entry_id=entry.entry_id, **community_device(entry))
+    dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, **community_device(entry))
     for unit in entry.runtime_data.coordinator.data.units:
-        registry.async_get_or_create(
-            config_entry_id=entry.entry_id, config_subentry_id=subentry_of(entry, unit.unit_id), **unit_device(hass, entry, unit)
-        )
+        _async_register_unit(hass, entry, unit)
+        # Others have their turn between two houses.
+        await asyncio.sleep(0)
+
+
+@callback
+def _async_register_unit(hass: HomeAssistant, entry: ApisConfigEntry, unit: UnitView) -> None:
+    subentry_id = subentry_of(entry, unit.unit_id)
+    dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, config_subentry_id=subentry_id, **unit_device(hass, entry, unit))
 
 
 def subentry_of(entry: ApisConfigEntry, unit_id: str) -> str | None:
@@ -153,15 +157,12 @@ async def async_add_unit_entities[T: ApisUnitEntity](
 
     @callback
     def async_look() -> None:
-        new = new_units()
-        if new:
-            async_register_devices(entry.runtime_data.coordinator.hass, entry)
-        for unit in new:
+        for unit in new_units():
+            _async_register_unit(entry.runtime_data.coordinator.hass, entry, unit)
             add(make(unit), config_subentry_id=subentry_of(entry, unit.unit_id))
 
     for unit in new_units():
         add(make(unit), config_subentry_id=subentry_of(entry, unit.unit_id))
-        # Others have their turn between two houses.
         await asyncio.sleep(0)
     entry.async_on_unload(entry.runtime_data.coordinator.async_add_listener(async_look))
 
