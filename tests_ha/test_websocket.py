@@ -10,7 +10,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from apis_core.model.errors import CommandRefusedError
+from apis_core.model.errors import ClusterError, CommandRefusedError
 from apis_core.presets import community_scenario
 
 from .conftest import NOW, FakeCommunity, a_deal
@@ -100,6 +100,10 @@ async def test_what_is_refused_says_why(hass: HomeAssistant, loaded: MockConfigE
     community.error = CommandRefusedError("unit E009: expected one of E001, E002")
     refused = await card.ask("statement", unit_id="E009")
     assert refused["error"] == {"code": "refused", "message": "unit E009: expected one of E001, E002"}
+    # Where a node is, is nobody's business who only looks.
+    community.error = ClusterError("http://10.0.0.9:4391: Cannot connect")
+    silent = await card.ask("statement", unit_id="E001")
+    assert silent["error"] == {"code": "no_answer", "message": "The community does not answer now."}
     community.error = None
     assert await hass.config_entries.async_unload(loaded.entry_id)
     for kind, fields in (

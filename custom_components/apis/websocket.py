@@ -11,11 +11,11 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.util import dt as dt_util
 import probatio
 
-from apis_core.model.errors import ApisError, ConfigError
+from apis_core.model.errors import ApisError, CommandRefusedError, ConfigError
 from apis_core.model.scenario import Scenario
 from apis_core.model.view import Snapshot
 
-from .const import CONF_ALIASES, DOMAIN, WHO
+from .const import CONF_ALIASES, DOMAIN, LOGGER, WHO
 from .coordinator import ApisConfigEntry
 from .helpers import async_check_control
 from .services import deal_record
@@ -26,7 +26,7 @@ UNIT: dict[str | probatio.Marker, Any] = {**ENTRY, probatio.Required("unit_id"):
 SHOWN = ("unit_id", "alive", "mode", "local_mode", "state_of_charge_pct", "converter_mode", "grid_voltage_v", "grid_current_a",
          "grid_power_w", "is_grid_master", "is_voltage_reference", "capacity_wh", "solar_w", "load_w", "status", "preset",
          "request_below_pct", "offer_above_pct", "wish")  # fmt: skip
-NOT_LOADED, REFUSED, BAD_SCENARIO = "not_loaded", "refused", "bad_scenario"
+NOT_LOADED, REFUSED, NO_ANSWER, BAD_SCENARIO = "not_loaded", "refused", "no_answer", "bad_scenario"
 type Message = dict[str, Any]
 type Handler = Callable[[HomeAssistant, ActiveConnection, Message], None]
 
@@ -50,8 +50,12 @@ def _entry(hass: HomeAssistant, connection: ActiveConnection, message: Message) 
 async def _async_answer(connection: ActiveConnection, message: Message, work: Coroutine[Any, Any, Any]) -> None:
     try:
         connection.send_result(message["id"], await work)
-    except (ApisError, TimeoutError) as error:
+    except (CommandRefusedError, ConfigError) as error:
         connection.send_error(message["id"], REFUSED, str(error))
+    except (ApisError, TimeoutError) as error:
+        # Where its node is, and what its network says, is nobody's business who only looks.
+        LOGGER.debug("%s: %s", message["type"], error)
+        connection.send_error(message["id"], NO_ANSWER, "The community does not answer now.")
 
 
 def shown(entry: ApisConfigEntry, snapshot: Snapshot, *, admin: bool) -> dict[str, Any]:

@@ -40,10 +40,10 @@ export abstract class ApisCard extends LitElement {
     this.let_go();
   }
 
-  /** Home Assistant tells of every state of everything: only what is said here, or its language, is a reason to draw again. */
+  /** Home Assistant tells of every state of everything: only what is said here, or how it is to be said, is a reason to draw again. */
   protected override shouldUpdate(changed: PropertyValues): boolean {
     const before = changed.get("hass") as Hass | undefined;
-    if (changed.size > 1 || !changed.has("hass") || before === undefined || before.language !== this.hass?.language) return true;
+    if (changed.size > 1 || !changed.has("hass") || before === undefined || before.language !== this.hass?.language || before.locale !== this.hass?.locale) return true;
     this.passed();
     void this.open();
     return false;
@@ -86,7 +86,7 @@ export abstract class ApisCard extends LitElement {
         ${snapshot === null ? nothing : beside}
       </div>
       ${snapshot === null
-        ? html`<p class="note soft">${this.sought ? this.say(this.found ? "not_available" : this.config.entry_id === undefined ? "no_community" : "gone") : "…"}</p>`
+        ? html`<p class="note soft">${this.sought ? this.say(this.found ? "not_available" : this.config.entry_id === undefined && this.entryId === "" ? "no_community" : "gone") : "…"}</p>`
         : html`${snapshot.available ? nothing : html`<p class="note bad" role="status">${this.say("not_available")}</p>`}
             ${snapshot.alert === null ? nothing : html`<p class="note bad" role="alert">${this.say("stopped", { reason: snapshot.alert })}</p>`} ${content()}`}
     </ha-card>`;
@@ -104,6 +104,13 @@ export abstract class ApisCard extends LitElement {
     this.snapshot = null;
   }
 
+  /** Whether what is gone does not answer, or was removed. */
+  private async look_again(): Promise<void> {
+    if (this.hass === undefined) return;
+    const known = await communities(this.hass, true).catch(() => null);
+    if (known !== null) this.found = meant(known, this.config.entry_id ?? this.entryId) !== undefined;
+  }
+
   private async open(): Promise<void> {
     const hass = this.hass;
     if (hass === undefined || this.release !== null || this.opening || !this.isConnected) return;
@@ -117,7 +124,8 @@ export abstract class ApisCard extends LitElement {
       this.entryId = entry.entry_id;
       const link = linkOf(hass, entry.entry_id);
       this.release = link.listen((snapshot) => {
-        this.snapshot = snapshot;
+        this.snapshot = snapshot === null ? null : honest(snapshot);
+        if (snapshot === null) void this.look_again();
         if (snapshot !== null) link.all().then((things) => (this.things = things), () => undefined);
       });
     } catch {
@@ -128,7 +136,7 @@ export abstract class ApisCard extends LitElement {
   }
 }
 
-/** A power in words. */
-export function watts(value: number | null): string {
-  return value === null ? "–" : `${Math.round(value).toLocaleString()} W`;
+/** What was told before a community fell silent is not shown as if it were so now. */
+function honest(snapshot: Snapshot): Snapshot {
+  return snapshot.available ? snapshot : { ...snapshot, units: snapshot.units.map((unit) => ({ ...unit, alive: false })) };
 }

@@ -2,9 +2,10 @@
 import { type TemplateResult, css, html, nothing, svg } from "lit";
 import { state } from "lit/decorators.js";
 
-import { ApisCard, watts } from "./base";
+import { ApisCard } from "./base";
 import { formOf } from "./form";
-import { type Plan, type Point, partOf, placed, plan, stream, streamWidth } from "./layout";
+import { type Plan, type Point, cut, partOf, placed, plan, stream, streamWidth, textWidth } from "./layout";
+import { watts } from "./locale";
 import { shared } from "./styles";
 import type { Deal, Unit } from "./types";
 
@@ -242,7 +243,8 @@ export class CommunityCard extends ApisCard {
     const clip = `clip-${unit.unit_id}`;
     const full = size * (1 - level);
     const names = size > 36;
-    const shown = unit.name.length * 6.5 > size * 1.5 ? `${unit.name.slice(0, Math.floor((size * 1.5) / 6.5) - 1)}…` : unit.name;
+    const shown = cut(unit.name, Math.min(base.cell - 4, size * 1.5));
+    const below = this.below(unit);
     const kinds = ["house", unit.alive ? "" : "away", low ? "low" : ""].join(" ");
     return svg`<g
       class=${kinds}
@@ -263,7 +265,7 @@ export class CommunityCard extends ApisCard {
       <path class="wall" style="fill:none" d=${roof}></path>
       <text class="pct" y="${half * 0.45}" style="font-size:${Math.max(11, size * 0.22)}px">${pct === null ? "?" : `${Math.round(pct)}%`}</text>
       ${unit.is_grid_master ? this.crown(-half * 0.95, -half * 0.85) : nothing} ${unit.is_voltage_reference ? this.wave(half * 0.95, -half * 0.85) : nothing}
-      ${names ? svg`<text class="label" y=${half + 14}>${shown}</text> ${size > 50 ? svg`<text class="label small" y=${half + 28}>${this.below(unit)}</text>` : nothing}` : nothing}
+      ${names ? svg`<text class="label" y=${half + 14}>${shown}</text> ${size > 50 && textWidth(below) <= base.cell ? svg`<text class="label small" y=${half + 28}>${below}</text>` : nothing}` : nothing}
     </g>`;
   }
 
@@ -279,8 +281,8 @@ export class CommunityCard extends ApisCard {
   private below(unit: Unit): string {
     if (!unit.alive) return this.say("away");
     if (unit.wish !== null && unit.converter_mode === "WAIT") return this.wish(unit);
-    const sun = unit.solar_w === null ? "" : `☀ ${watts(unit.solar_w)}`;
-    const load = unit.load_w === null ? "" : `⌂ ${watts(unit.load_w)}`;
+    const sun = unit.solar_w === null ? "" : `☀ ${watts(this.hass, unit.solar_w)}`;
+    const load = unit.load_w === null ? "" : `⌂ ${watts(this.hass, unit.load_w)}`;
     return [sun, load].filter(Boolean).join(" ");
   }
 
@@ -299,8 +301,8 @@ export class CommunityCard extends ApisCard {
       unit.is_grid_master ? this.say("grid_master") : "",
       unit.is_voltage_reference ? this.say("voltage_reference") : "",
       this.wish(unit),
-      unit.solar_w === null ? "" : `${this.say("solar")} ${watts(unit.solar_w)}`,
-      unit.load_w === null ? "" : `${this.say("load")} ${watts(unit.load_w)}`,
+      unit.solar_w === null ? "" : `${this.say("solar")} ${watts(this.hass, unit.solar_w)}`,
+      unit.load_w === null ? "" : `${this.say("load")} ${watts(this.hass, unit.load_w)}`,
     ];
     return parts.filter(Boolean).join(", ");
   }

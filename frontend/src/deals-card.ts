@@ -5,6 +5,7 @@ import { query, state } from "lit/decorators.js";
 import { ApisCard } from "./base";
 import { csv, offer, wanted } from "./deals";
 import { formOf } from "./form";
+import { begin, dayOf, moment, numbered } from "./locale";
 import { shared } from "./styles";
 import type { Deal } from "./types";
 
@@ -44,6 +45,17 @@ export class DealsCard extends ApisCard {
       .number {
         text-align: end;
       }
+      @media (max-width: 480px) {
+        th,
+        td {
+          white-space: normal;
+          padding-inline-end: 6px;
+          overflow-wrap: anywhere;
+        }
+        td:last-child {
+          overflow-wrap: normal;
+        }
+      }
       td button {
         border: 0;
         background: none;
@@ -66,12 +78,14 @@ export class DealsCard extends ApisCard {
     `,
   ];
 
-  @state() private from = day(new Date(Date.now() - DAY_MS));
-  @state() private to = day(new Date());
+  @state() private from = dayOf(undefined, new Date(Date.now() - DAY_MS));
+  @state() private to = dayOf(undefined, new Date());
   @state() private unitId = "";
   @state() private wantedState = "";
   @state() private deals: Deal[] | null = null;
   @state() private opened: Deal | null = null;
+  // What ends a deal is asked for once more.
+  @state() private sure = false;
   @state() private trouble = "";
   @query("dialog") private dialog?: HTMLDialogElement;
   private asked = "";
@@ -157,20 +171,20 @@ export class DealsCard extends ApisCard {
             [this.say("giver"), this.nameOf(deal.from)],
             [this.say("taker"), this.nameOf(deal.to)],
             [this.say("agreed"), `${deal.amount_wh} Wh · ${deal.current_a} A`],
-            [this.say("exchanged"), `${deal.exchanged_wh.toFixed(1)} Wh`],
+            [this.say("exchanged"), `${numbered(this.hass, deal.exchanged_wh, 1)} Wh`],
             [this.say("price"), deal.point_per_wh === null ? "–" : `${(deal.point_per_wh * deal.exchanged_wh).toFixed(0)} (${deal.point_per_wh} / Wh)`],
             [this.say("created"), this.moment(deal.created)],
-            [this.say("started"), deal.started === null ? "–" : this.moment(deal.started)],
+            [this.say("start_time"), deal.started === null ? "–" : this.moment(deal.started)],
             [this.say("ended"), deal.ended === null ? "–" : this.moment(deal.ended)],
             [this.say("state"), this.named(deal.state)],
             ...(deal.reason === null ? [] : ([[this.say("reason"), deal.reason]] as [string, string][])),
           ];
     const runs = deal !== null && deal.ended === null && this.isAdmin;
-    return html`<dialog aria-label=${this.say("deals")} @close=${() => (this.opened = null)}>
+    return html`<dialog aria-label=${this.say("deals")} @close=${() => this.closed()}>
       <dl>${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
       <div class="row">
-        ${runs ? html`<button @click=${() => this.stop(deal)}>${this.say("stop_deal")}</button>` : nothing}
-        <button class="main" @click=${() => this.dialog?.close()}>${this.say("close")}</button>
+        <button class="main" autofocus @click=${() => this.dialog?.close()}>${this.say("close")}</button>
+        ${runs ? html`<button class=${this.sure ? "bad" : ""} @click=${() => this.stop(deal)}>${this.say(this.sure ? "stop_deal_sure" : "stop_deal")}</button>` : nothing}
       </div>
     </dialog>`;
   }
@@ -181,7 +195,7 @@ export class DealsCard extends ApisCard {
   }
 
   private moment(text: string): string {
-    return new Date(text).toLocaleString(this.hass?.language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+    return moment(this.hass, text, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
   }
 
   private show(deal: Deal): void {
@@ -189,7 +203,16 @@ export class DealsCard extends ApisCard {
     void this.updateComplete.then(() => this.dialog?.showModal());
   }
 
+  private closed(): void {
+    this.opened = null;
+    this.sure = false;
+  }
+
   private async stop(deal: Deal): Promise<void> {
+    if (!this.sure) {
+      this.sure = true;
+      return;
+    }
     this.dialog?.close();
     try {
       await this.hass?.callService("apis", "stop_deal", { deal_id: deal.deal_id, config_entry_id: this.entryId });
@@ -203,15 +226,14 @@ export class DealsCard extends ApisCard {
     if (this.snapshot === null || this.hass === undefined) return;
     const now = this.snapshot.deals.map((deal) => `${deal.deal_id}${deal.state}`).join();
     // The community's own day, which moves on, until somebody chooses one.
-    const today = day(new Date(this.snapshot.time));
-    if (!this.chosen && this.to !== today) [this.from, this.to] = [day(new Date(new Date(this.snapshot.time).getTime() - DAY_MS)), today];
+    const today = dayOf(this.hass, this.snapshot.time);
+    if (!this.chosen && this.to !== today) [this.from, this.to] = [dayOf(this.hass, new Date(new Date(this.snapshot.time).getTime() - DAY_MS)), today];
     const asked = [this.entryId, this.from, this.to, now].join("|");
     if (asked === this.asked) return;
     this.asked = asked;
-    const until = new Date(`${this.to}T00:00:00`);
-    until.setDate(until.getDate() + 1);
+    const [since, until] = [begin(this.hass, this.from), begin(this.hass, this.to, 1)];
     try {
-      const deals = await this.hass.callWS<Deal[]>({ type: "apis/deals", entry_id: this.entryId, from: new Date(`${this.from}T00:00:00`).toISOString(), to: until.toISOString() });
+      const deals = await this.hass.callWS<Deal[]>({ type: "apis/deals", entry_id: this.entryId, from: since.toISOString(), to: until.toISOString() });
       if (asked !== this.asked) return;
       this.deals = deals;
       this.trouble = "";
@@ -220,8 +242,4 @@ export class DealsCard extends ApisCard {
       this.trouble = String((error as { message?: string }).message ?? error);
     }
   }
-}
-
-function day(date: Date): string {
-  return `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")}`;
 }

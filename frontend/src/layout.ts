@@ -10,15 +10,20 @@ export interface Plan {
   width: number;
   height: number;
   size: number;
+  /** How wide what is written below a house may be. */
+  cell: number;
   points: Point[];
 }
 
 const RING_MAX = 8;
+// On a narrow screen a ring of as many is too close for what is written below each house.
+const NARROW = 500;
+const NARROW_RING_MAX = 6;
 
 /** Places for so many houses in a picture of a width; none lies on another one. */
 export function plan(count: number, width: number): Plan {
   const room = Math.max(280, width);
-  if (count <= RING_MAX) {
+  if (count <= (room < NARROW ? NARROW_RING_MAX : RING_MAX)) {
     const size = Math.max(44, Math.min(84, room / (count <= 4 ? 5 : 6.5)));
     const height = Math.min(room, count <= 2 ? size * 3 : Math.max(size * 4.4, Math.min(room * 0.66, 440)));
     const rx = room / 2 - size * 0.75;
@@ -27,7 +32,7 @@ export function plan(count: number, width: number): Plan {
       const angle = (i / count) * 2 * Math.PI - (count === 2 ? Math.PI : Math.PI / 2);
       return { x: room / 2 + rx * Math.cos(angle), y: height / 2 - size * 0.1 + ry * Math.sin(angle) };
     });
-    return { width: room, height, size, points };
+    return { width: room, height, size, cell: count <= 4 ? room / 2 : Math.max(size * 2, room / 4), points };
   }
   const columns = Math.max(3, Math.min(count, Math.floor(room / (count > 40 ? 58 : 76))));
   const cell = room / columns;
@@ -39,7 +44,23 @@ export function plan(count: number, width: number): Plan {
     const inRow = row === rows - 1 ? count - row * columns : columns;
     return { x: room / 2 + (((i % columns) - (inRow - 1) / 2) * room) / columns, y: size * 0.8 + row * step };
   });
-  return { width: room, height: rows * step + size * 0.4, size, points };
+  return { width: room, height: rows * step + size * 0.4, size, cell, points };
+}
+
+/** About how wide a text of the picture is; letters that are no Latin ones are as wide as they are high. */
+export function textWidth(text: string): number {
+  return [...text].reduce((width, letter) => width + (/[\u0000-\u024f\u2000-\u206f]/.test(letter) ? 6.5 : 12), 0);
+}
+
+/** A text as far as there is room for it. */
+export function cut(text: string, room: number): string {
+  if (textWidth(text) <= room) return text;
+  let found = "";
+  for (const letter of text) {
+    if (textWidth(`${found}${letter}…`) > room) break;
+    found += letter;
+  }
+  return `${found}…`;
 }
 
 /** Places with those that somebody chose, as parts of the picture. */

@@ -1,19 +1,22 @@
 /** What a house wants at each time of the day, to be changed and tried before it is saved. */
 import { type TemplateResult, css, html, nothing } from "lit";
 import { query, state } from "lit/decorators.js";
+import { live } from "lit/directives/live.js";
 
 import { ApisCard } from "./base";
 import { offer } from "./deals";
 import { formOf } from "./form";
+import { moment } from "./locale";
 import { type Direction, type Scenario, type Side, type Wish, DAY_S, clock, read, seconds, withBoundary, withMore, withPart, withWish, withoutPart, write } from "./scenario";
 import { shared } from "./styles";
-import type { CardConfig, Moment, Preview, ScenarioFile, Version } from "./types";
+import type { CardConfig, Moment, Preview, ScenarioFile, Snapshot, Version } from "./types";
 import type { Word } from "./words";
 
 const SIDES: Side[] = ["request", "accept"];
 const DIRECTIONS: Direction[] = ["charge", "discharge"];
 const WAIT_MS = 350;
 const KEPT = 50;
+const ANEW_MS = 20_000;
 
 interface Draft {
   draft: Scenario;
@@ -133,6 +136,25 @@ export class ScenarioCard extends ApisCard {
       .hours .discharge {
         background: var(--apis-give);
       }
+      .kinds {
+        display: flex;
+        gap: 16px;
+        font-size: 0.8rem;
+        margin-top: 4px;
+      }
+      .kinds i {
+        display: inline-block;
+        width: 10px;
+        height: 10px;
+        border-radius: 3px;
+        margin-inline-end: 6px;
+      }
+      .kinds .charge {
+        background: var(--apis-charge);
+      }
+      .kinds .discharge {
+        background: var(--apis-give);
+      }
       textarea {
         width: 100%;
         min-height: 220px;
@@ -163,9 +185,13 @@ export class ScenarioCard extends ApisCard {
   @query("dialog") private dialog?: HTMLDialogElement;
   @query("textarea") private text?: HTMLTextAreaElement;
   private loaded = "";
+  // What was shown when the scenario could not be fetched: the next news are a reason to try again.
+  private failed: Snapshot | null = null;
+  private askedMs = 0;
   private saved = "";
   private timer = 0;
   @state() private saving = false;
+  @state() private dragged: { slider: string; wh: number } | null = null;
 
   static getConfigForm(): unknown {
     return formOf("entry_id", "unit_id", "title");
@@ -196,7 +222,11 @@ export class ScenarioCard extends ApisCard {
     super.updated();
     const first = this.config.unit_id ?? this.snapshot?.units[0]?.unit_id ?? "";
     if (this.unitId === "" && first !== "") this.unitId = first;
+    const now = this.snapshot;
     if (this.unitId !== "" && this.loaded !== `${this.entryId}/${this.unitId}`) void this.load();
+    else if (this.failed !== null && this.failed !== now && now?.available === true) void this.load();
+    // What the house would do now changes with its battery.
+    else if (this.draft !== null && this.tried !== null && !this.wrong && Date.now() - this.askedMs > ANEW_MS) this.ask();
   }
 
   override render(): TemplateResult {
@@ -223,9 +253,9 @@ export class ScenarioCard extends ApisCard {
         ${this.versions.length === 0 ? nothing : this.history()}
         <button class="main" style="margin-inline-start:auto" ?disabled=${!changed || this.saving || this.wrong} @click=${() => this.save()}>${this.say("save")}</button>
       </div>
-      <p class="note soft" role="status">${changed ? this.say("unsaved") : this.said}</p>
+      ${this.trouble === "" ? html`<p class="note soft" role="status">${changed ? `${this.say("unsaved")} ${this.wouldDo()}` : this.said}</p>` : html`<p class="note bad">${this.trouble}</p>`}
       <dialog aria-label=${this.say("scenario")}>
-        <textarea aria-label="JSON" spellcheck="false"></textarea>
+        <textarea aria-label="JSON" spellcheck="false" @input=${(event: Event) => (event.target as HTMLTextAreaElement).setCustomValidity("")}></textarea>
         <div class="row">
           <button class="main" @click=${() => this.take()}>${this.say("apply")}</button>
           <button @click=${() => offer(`scenario-${this.unitId}.json`, "application/json", this.text?.value ?? "")}>${this.say("export")}</button>
@@ -238,7 +268,11 @@ export class ScenarioCard extends ApisCard {
     const part = draft.parts[index];
     if (part === undefined) return html``;
     const time = (word: Word, value: number, set: (value: number) => Scenario): TemplateResult =>
-      html`<label>${this.say(word)}<input type="time" .value=${clock(value % DAY_S).slice(0, 5)} @change=${(event: Event) => this.change(set(seconds((event.target as HTMLInputElement).value)))} /></label>`;
+      html`<label>${this.say(word)}<input type="time" .value=${clock(value % DAY_S).slice(0, 5)} @change=${(event: Event) => {
+        const field = event.target as HTMLInputElement;
+        // One that is being typed anew is empty for a moment.
+        if (field.value !== "") this.change(set(seconds(field.value)));
+      }} /></label>`;
     const width = (i: number): number => ((part.statuses[i + 1]?.fromWh ?? capacityWh) - (part.statuses[i]?.fromWh ?? 0)) / capacityWh;
     return html`<fieldset>
       <legend>${clock(part.startS).slice(0, 5)} – ${clock(part.endS).slice(0, 5)}</legend>
@@ -249,8 +283,9 @@ export class ScenarioCard extends ApisCard {
       <div class="scale" aria-hidden="true">${part.statuses.map((status, i) => html`<div style="width:${Math.max(0, width(i)) * 100}%">${status.name} ${i === 0 ? "" : `${Math.round((status.fromWh / capacityWh) * 100)} %`}</div>`)}</div>
       ${part.statuses.slice(1).map((status, i) => {
         const label = this.say("boundary", { status: status.name });
-        return html`<label>${label}: ${status.fromWh} Wh (${Math.round((status.fromWh / capacityWh) * 100)} %)
-          <input type="range" min="0" max=${capacityWh} step="10" .value=${String(status.fromWh)} @change=${(event: Event) => this.change(withBoundary(draft, index, i + 1, Number((event.target as HTMLInputElement).value), capacityWh))} />
+        const shown = this.moving(`${index}/${i}`, status.fromWh);
+        return html`<label>${label}: ${shown} Wh (${Math.round((shown / capacityWh) * 100)} %)
+          <input type="range" min="0" max=${capacityWh} step="10" .value=${live(String(shown))} @input=${this.slide(`${index}/${i}`)} @change=${(event: Event) => this.change(withBoundary(draft, index, i + 1, Number((event.target as HTMLInputElement).value), capacityWh))} />
         </label>`;
       })}
       ${part.statuses.map(
@@ -270,12 +305,17 @@ export class ScenarioCard extends ApisCard {
     };
     const value = (event: Event): string => (event.target as HTMLInputElement).value;
     const limit = this.say(direction === "charge" ? "up_to" : "down_to");
+    const slider = `${index}/${status}/${side}/${direction}`;
     return html`<div class="wish">
-      <label class="tick"><input type="checkbox" .checked=${wish !== undefined} aria-label=${`${name}: ${words}`} @change=${(event: Event) => set((event.target as HTMLInputElement).checked ? {} : null)} />${words}${wish === undefined ? "" : ` ${limit} ${wish.limitWh} Wh`}</label>
+      <label class="tick"><input type="checkbox" .checked=${wish !== undefined} aria-label=${`${name}: ${words}`} @change=${(event: Event) => set((event.target as HTMLInputElement).checked ? {} : null)} />${words}${wish === undefined ? "" : ` ${limit} ${this.moving(slider, wish.limitWh)} Wh`}</label>
       ${wish === undefined
         ? nothing
-        : html`<input type="range" min="0" max=${capacityWh} step="10" aria-label=${`${name}: ${words} ${limit} (Wh)`} .value=${String(wish.limitWh)} @change=${(event: Event) => set({ limitWh: Number(value(event)) })} />
-            <label>${this.say("points_per_wh")}<input type="number" min="0" step="0.1" .value=${wish.pointPerWh === null ? "" : String(wish.pointPerWh)} @change=${(event: Event) => set({ pointPerWh: value(event) === "" ? null : Number(value(event)) })} /></label>`}
+        : html`<input type="range" min="0" max=${capacityWh} step="10" aria-label=${`${name}: ${words} ${limit} (Wh)`} .value=${live(String(this.moving(slider, wish.limitWh)))} @input=${this.slide(slider)} @change=${(event: Event) => set({ limitWh: Number(value(event)) })} />
+            <label>${this.say("points_per_wh")}<input type="number" min="0" step="0.1" .value=${wish.pointPerWh === null ? "" : String(wish.pointPerWh)} @change=${(event: Event) => {
+              const field = event.target as HTMLInputElement;
+              if (field.validity.rangeUnderflow || field.validity.badInput) field.reportValidity();
+              else set({ pointPerWh: field.value === "" ? null : Number(field.value) });
+            }} /></label>`}
     </div>`;
   }
 
@@ -290,7 +330,7 @@ export class ScenarioCard extends ApisCard {
     return html`<label>${this.say("versions")}
       <select @change=${back}>
         <option value="">–</option>
-        ${shown.map(({ version, i }) => html`<option value=${i}>${new Date(version.time).toLocaleString(this.hass?.language, { dateStyle: "short", timeStyle: "short" })} · ${version.who}</option>`)}
+        ${shown.map(({ version, i }) => html`<option value=${i}>${moment(this.hass, version.time, { dateStyle: "short", timeStyle: "short" })} · ${version.who}</option>`)}
       </select>
     </label>`;
   }
@@ -310,7 +350,10 @@ export class ScenarioCard extends ApisCard {
     if (this.tried === null) return nothing;
     const kind = (moment: Moment): string => (moment.request ?? moment.accept[0])?.direction ?? "";
     return html`<div class="hours" role="img" aria-label=${this.say("day_plan", { what: this.plan(kind) })}>${this.tried.hours.map((hour) => html`<div class=${kind(hour)} title=${`${hour.hour}:00 ${hour.status ?? ""}`}></div>`)}</div>
-      <div class="clock" aria-hidden="true">${[0, 6, 12, 18, 24].map((hour) => html`<span>${hour}:00</span>`)}</div>`;
+      <div class="clock" aria-hidden="true">${[0, 6, 12, 18, 24].map((hour) => html`<span>${hour}:00</span>`)}</div>
+      <div class="kinds soft" aria-hidden="true">
+        <span><i class="charge"></i>${this.say("charge_wish")}</span><span><i class="discharge"></i>${this.say("discharge_wish")}</span>
+      </div>`;
   }
 
   /** The day's hours with the same wish, together. */
@@ -325,7 +368,17 @@ export class ScenarioCard extends ApisCard {
     return spans.map((span) => `${span.from}:00–${span.to}:00 ${word(span.kind)}`).join(", ");
   }
 
+  /** What a slider shows: where it is being dragged to, or else what it stands for. */
+  private moving(slider: string, wh: number): number {
+    return this.dragged?.slider === slider ? this.dragged.wh : wh;
+  }
+
+  private slide(slider: string): (event: Event) => void {
+    return (event) => (this.dragged = { slider, wh: Number((event.target as HTMLInputElement).value) });
+  }
+
   private change(next: Scenario): void {
+    this.dragged = null;
     if (this.draft !== null && JSON.stringify(this.draft) === JSON.stringify(next)) return;
     if (this.draft !== null) this.past = [...this.past, this.draft].slice(-KEPT);
     this.draft = next;
@@ -349,7 +402,9 @@ export class ScenarioCard extends ApisCard {
 
   private exchange(): void {
     this.dialog?.showModal();
-    if (this.text !== undefined && this.draft !== null) this.text.value = JSON.stringify(write(this.draft), null, 2);
+    if (this.text === undefined || this.draft === null) return;
+    this.text.value = JSON.stringify(write(this.draft), null, 2);
+    this.text.setCustomValidity("");
   }
 
   private take(): void {
@@ -359,13 +414,13 @@ export class ScenarioCard extends ApisCard {
     } catch (error) {
       this.text?.setCustomValidity(String(error));
       this.text?.reportValidity();
-      this.text?.setCustomValidity("");
     }
   }
 
   /** Prove and try what is shown, a moment after the last change. */
   private ask(): void {
     clearTimeout(this.timer);
+    this.askedMs = Date.now();
     this.timer = window.setTimeout(() => {
       const draft = this.draft;
       if (draft === null) return;
@@ -386,10 +441,12 @@ export class ScenarioCard extends ApisCard {
     this.tried = null;
     this.past = [];
     this.said = "";
+    this.failed = this.snapshot;
     await this.attempt(async () => {
       const found = await this.hass?.callWS<{ scenario: ScenarioFile; versions: Version[] }>({ type: "apis/scenario", entry_id: this.entryId, unit_id: this.unitId });
       // Another house was chosen meanwhile: this is not its scenario.
       if (found === undefined || key !== this.loaded) return;
+      this.failed = null;
       this.versions = found.versions;
       this.draft = read(found.scenario);
       this.saved = JSON.stringify(write(this.draft));
@@ -422,10 +479,16 @@ export class ScenarioCard extends ApisCard {
     this.saving = false;
   }
 
+  /** What is saved now, in the place of what was edited: whoever looks at it stays where they are. */
   private async reload(): Promise<void> {
-    const said = this.said;
-    await this.load();
-    this.said = said;
+    const key = this.loaded;
+    const found = await this.hass?.callWS<{ scenario: ScenarioFile; versions: Version[] }>({ type: "apis/scenario", entry_id: this.entryId, unit_id: this.unitId });
+    if (found === undefined || key !== this.loaded) return;
+    this.versions = found.versions;
+    this.draft = read(found.scenario);
+    this.saved = JSON.stringify(write(this.draft));
+    this.past = [];
+    this.ask();
   }
 
   private async attempt(work: () => Promise<unknown>): Promise<void> {

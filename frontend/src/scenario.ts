@@ -107,11 +107,14 @@ export function withStatus(scenario: Scenario, index: number, status: number, ch
 }
 
 export function withWish(scenario: Scenario, index: number, status: number, side: Side, direction: Direction, wish: Wish | null): Scenario {
-  const before = scenario.parts[index]?.statuses[status]?.[side] ?? {};
+  const statuses = scenario.parts[index]?.statuses ?? [];
+  const before = statuses[status]?.[side] ?? {};
   const after = { ...before };
   if (wish === null) delete after[direction];
   else after[direction] = wish;
-  return withStatus(scenario, index, status, { [side]: after });
+  // A file has one wish for a status, however many of its bands have that name.
+  const name = statuses[status]?.name;
+  return withPart(scenario, index, { statuses: statuses.map((each) => (each.name === name ? { ...each, [side]: after } : each)) });
 }
 
 /** A boundary between two statuses moved; it never passes its neighbours. */

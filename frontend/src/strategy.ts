@@ -14,18 +14,29 @@ const MANY = 20;
 
 export class ApisStrategy {
   static async generate(config: Config, hass: Hass): Promise<Record<string, unknown>> {
-    const known = await communities(hass, true);
-    const entry = meant(known, config.entry_id);
-    if (entry === undefined) return { views: [{ title: "APIS", cards: [{ type: "custom:apis-community-card" }] }] };
-    const snapshot = await first(hass, entry.entry_id);
-    const things = await hass.callWS<AllThings>({ type: "apis/entities", entry_id: entry.entry_id });
-    return { title: entry.title, views: views(hass, entry.entry_id, snapshot, things) };
+    ApisStrategy.waits = true;
+    // One that does not answer now is shown as that: the card says so, and goes on once it does.
+    const alone = { views: [{ title: "APIS", cards: [{ type: "custom:apis-community-card", ...(config.entry_id === undefined ? {} : { entry_id: config.entry_id }) }] }] };
+    try {
+      const entry = meant(await communities(hass, true), config.entry_id);
+      if (entry === undefined || !entry.loaded) return alone;
+      const snapshot = await first(hass, entry.entry_id);
+      const things = await hass.callWS<AllThings>({ type: "apis/entities", entry_id: entry.entry_id });
+      ApisStrategy.waits = snapshot === null;
+      return { title: entry.title, views: views(hass, entry.entry_id, snapshot, things) };
+    } catch {
+      return alone;
+    }
   }
 
-  /** Only when other units are there: whoever edits a scenario keeps what is not saved yet. */
+  // There was nothing to show yet.
+  private static waits = false;
+
+  /** Only when other units are there, or the first ones: whoever edits a scenario keeps what is not saved yet. */
   static shouldRegenerate(_config: Config, before: Hass, now: Hass): boolean {
-    const ours = (hass: Hass): number => Object.values(hass.entities ?? {}).filter((entity) => entity.platform === "apis").length;
-    return ours(before) !== ours(now);
+    const ours = (hass: Hass): string[] => Object.entries(hass.entities ?? {}).flatMap(([id, entity]) => (entity.platform === "apis" ? [id] : []));
+    const there = (hass: Hass): number => ours(hass).filter((id) => (hass.states[id]?.state ?? "unavailable") !== "unavailable").length;
+    return ours(before).length !== ours(now).length || (ApisStrategy.waits && there(now) > there(before));
   }
 
   static getCreateSuggestions(): unknown {
@@ -63,7 +74,7 @@ function views(hass: Hass, entryId: string, snapshot: Snapshot | null, things: A
     ...tile(own.community_mode, "mode", { features: [{ type: "select-options" }], grid_options: { columns: "full" } }),
     ...tile(own.energy_shared_today, "shared_today"),
     ...tile(own.self_sufficiency, "self_sufficiency"),
-    ...tile(own.stop_all, "stop_all", { hide_state: true, tap_action: { action: "more-info" }, grid_options: { columns: "full" } }),
+    ...tile(own.stop_all, "stop_all", { hide_state: true, tap_action: { action: "more-info" }, icon_tap_action: { action: "more-info" }, grid_options: { columns: "full" } }),
   ];
   const of = (key: string): string[] => units.map((unit) => things.units[unit.unit_id]?.entities[key]).filter((entity) => entity !== undefined);
   const graph = (title: string, key: string): unknown[] => (of(key).length === 0 ? [] : [{ type: "history-graph", title, hours_to_show: 24, entities: of(key), grid_options: { columns: "full" } }]);

@@ -9,6 +9,8 @@ export interface State {
 export interface Hass {
   states: Record<string, State>;
   language: string;
+  locale?: { number_format?: string; time_format?: string; time_zone?: string };
+  config?: { time_zone?: string };
   entities?: Record<string, { platform?: string }>;
   user?: { is_admin: boolean };
   connection: {

@@ -3,8 +3,9 @@ import { type TemplateResult, css, html, nothing } from "lit";
 import { query, state } from "lit/decorators.js";
 import { live } from "lit/directives/live.js";
 
-import { ApisCard, watts } from "./base";
+import { ApisCard } from "./base";
 import { formOf } from "./form";
+import { numbered, watts } from "./locale";
 import { progress } from "./deals";
 import { shared } from "./styles";
 import type { Deal, Unit } from "./types";
@@ -112,8 +113,8 @@ export class UnitCard extends ApisCard {
     const mode = unit.alive ? CONVERTER[unit.converter_mode ?? ""] : "away";
     const figure = (word: Word, value: string): TemplateResult => html`<div><span class="soft">${this.say(word)}</span><b>${value}</b></div>`;
     return html`<div class="figures">
-        ${figure("battery", pct === null ? "–" : `${pct.toFixed(1)} %`)} ${unit.solar_w === null ? nothing : figure("solar", watts(unit.solar_w))}
-        ${unit.load_w === null ? nothing : figure("load", watts(unit.load_w))} ${figure("line", watts(unit.grid_power_w === null ? null : Math.abs(unit.grid_power_w)))}
+        ${figure("battery", pct === null ? "–" : `${numbered(this.hass, pct, 1)} %`)} ${unit.solar_w === null ? nothing : figure("solar", watts(this.hass, unit.solar_w))}
+        ${unit.load_w === null ? nothing : figure("load", watts(this.hass, unit.load_w))} ${figure("line", watts(this.hass, unit.grid_power_w === null ? null : Math.abs(unit.grid_power_w)))}
       </div>
       <div class="bar ${low ? "low" : ""}" role="progressbar" aria-label=${this.say("battery")} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(pct ?? 0)}>
         <div style="width:${pct ?? 0}%"></div>

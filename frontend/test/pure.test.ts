@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import { csv, progress, wanted } from "../src/deals";
-import { partOf, placed, plan, stream, streamWidth } from "../src/layout";
+import { cut, partOf, placed, plan, stream, streamWidth, textWidth } from "../src/layout";
+import { begin, dayOf, moment, numbered, watts } from "../src/locale";
 import { DAY_S, clock, read, seconds, withBoundary, withMore, withWish, withoutPart, write } from "../src/scenario";
 import type { Deal } from "../src/types";
 import { LANGUAGES, say } from "../src/words";
@@ -23,6 +24,52 @@ function aDeal(change: Partial<Deal> = {}): Deal {
     created: "2026-11-20T12:00:00+00:00", started: "2026-11-20T12:00:05+00:00", ended: null, ...change,
   };
 }
+
+describe("times and numbers", () => {
+  const tokyo = { language: "en", locale: { number_format: "decimal_comma", time_format: "24", time_zone: "server" }, config: { time_zone: "Asia/Tokyo" } };
+
+  it("are the profile's", () => {
+    expect(moment(tokyo, "2026-11-22T20:46:00Z", { hour: "2-digit", minute: "2-digit" })).toBe("05:46");
+    expect(moment({ ...tokyo, locale: { ...tokyo.locale, time_format: "12" } }, "2026-11-22T20:46:00Z", { hour: "2-digit", minute: "2-digit" })).toMatch(/^05:46\sAM$/);
+    expect(dayOf(tokyo, "2026-11-22T20:46:00Z")).toBe("2026-11-23");
+    expect(watts(tokyo, -2100.4)).toBe("-2.100 W");
+    expect(watts(tokyo, null)).toBe("–");
+    expect(numbered({ ...tokyo, locale: { number_format: "none" } }, 2100.44, 1)).toBe("2100.4");
+  });
+
+  it("a day begins where Home Assistant is, also when clocks are changed", () => {
+    expect(begin(tokyo, "2026-11-23").toISOString()).toBe("2026-11-22T15:00:00.000Z");
+    expect(begin(tokyo, "2026-11-30", 1).toISOString()).toBe("2026-11-30T15:00:00.000Z");
+    const berlin = { language: "de", locale: { time_zone: "server" }, config: { time_zone: "Europe/Berlin" } };
+    expect([0, 1].map((later) => begin(berlin, "2026-10-25", later).toISOString())).toEqual(["2026-10-24T22:00:00.000Z", "2026-10-25T23:00:00.000Z"]);
+    expect([0, 1].map((later) => begin(berlin, "2026-03-29", later).toISOString())).toEqual(["2026-03-28T23:00:00.000Z", "2026-03-29T22:00:00.000Z"]);
+  });
+});
+
+describe("names of houses", () => {
+  it("are cut where there is no room, Japanese ones too", () => {
+    expect(cut("Mill", 90)).toBe("Mill");
+    for (const name of ["The Old Water Mill by the River", "金城・島袋・宮城二世帯住宅"]) {
+      const shown = cut(name, 90);
+      expect(shown.endsWith("…")).toBe(true);
+      expect(textWidth(shown)).toBeLessThanOrEqual(90);
+      expect(shown.length).toBeGreaterThan(4);
+    }
+  });
+
+  it("have room below each house on a phone", () => {
+    for (const count of [2, 4, 6, 7, 8, 12, 19]) {
+      const found = plan(count, 358);
+      for (const [i, point] of found.points.entries()) {
+        for (const other of found.points.slice(i + 1)) {
+          // A name lies below its house, within its cell.
+          const beside = Math.abs(point.x - other.x) >= Math.min(found.cell, found.size * 1.5) - 4;
+          expect(beside || Math.abs(point.y - other.y) >= found.size * 0.8).toBe(true);
+        }
+      }
+    }
+  });
+});
 
 describe("places of houses", () => {
   it.each([1, 2, 3, 4, 8, 12, 13, 19, 40, 100])("%i houses lie within the picture and not on each other", (count) => {
@@ -98,6 +145,10 @@ describe("a scenario", () => {
     const band = write(more)["00:00:00-24:00:00"] as { accept: unknown };
     expect(band.accept).toEqual({ short: { charge: { limitWh: 2880, pairUnitId: "E002" } }, sufficient: { discharge: { limitWh: 2000 } } });
     expect(write(withWish(more, 0, 1, "accept", "discharge", null))).toEqual(FILE);
+    // A status that comes twice has one wish: what is changed at either is what is written.
+    const twice = read({ "00:00:00-24:00:00": { batteryStatus: { "-1000": "low", "1000-3000": "mid", "3000-": "low" }, request: {}, accept: {} } });
+    const wish = { limitWh: 500, pointPerWh: null, pairUnitId: null };
+    for (const at of [0, 2]) expect(write(withWish(twice, 0, at, "request", "charge", wish))["00:00:00-24:00:00"]).toMatchObject({ request: { low: { charge: { limitWh: 500 } } } });
   });
 
   it("covers the whole day however often it is cut and joined", () => {
