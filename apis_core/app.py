@@ -18,7 +18,7 @@ from .clock import ScaledClock, WallClock
 from .cluster.embedded import EmbeddedHub
 from .cluster.memory_store import EmbeddedStore
 from .drivers.http import HttpSender
-from .drivers.registry import url as url_of
+from .drivers.registry import misfits, url as url_of
 from .guard.client import GuardProcess
 from .guard.memory import MemoryGuard
 from .kept import lock_cluster, open_ledger, open_store
@@ -325,6 +325,13 @@ async def _reload(community: LocalCommunity, setup: UnitSetup) -> None:
         hardware, _ = Hardware.from_json(await asyncio.to_thread(read_file, hardware_file), str(hardware_file))
         content = await asyncio.to_thread(read_file, scenario_file)
         scenario, _ = Scenario.from_json(content, str(scenario_file), hardware.battery_nominal_capacity_wh)
+        # No laxer than at the start, and nothing of it if not all of it can be.
+        policy = setup.settings.policy
+        voltages_v = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v
+        problems = check_limits(hardware, policy, str(hardware_file))
+        problems += misfits(node.capabilities, hardware.grid_current_capacity_a, voltages_v, node.unit_id)
+        if problems:
+            raise ConfigError(problems)
         setup.settings.hardware = hardware
         if scenario != setup.settings.scenario:
             await came_with(node.ledger, scenario)

@@ -6,6 +6,7 @@ import csv
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
+import io
 import logging
 import os
 from pathlib import Path
@@ -57,8 +58,14 @@ class Table(StrEnum):
 
 def main() -> None:
     """Run a command; what goes wrong is one clear line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What was done is not called a failure because a terminal lacks a letter.
+            stream.reconfigure(errors="replace")
     try:
         cli()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except ConfigError as error:
         for problem in error.problems:
             _say_error(str(problem))
@@ -114,6 +121,12 @@ def demo(
         units, acceleration, duration, wanted, chosen, data_dir, tuple(stage.Fault.parse(text) for text in fault or ()), load, solar
     )
 
+    for each in options.faults:
+        if each.unit_id not in ("master", *(f"E{i + 1:03}" for i in range(units))):
+            raise ConfigError((Problem("--fault", each.unit_id, f"E001 to E{units:03}, or master"),))
+    if json_out is not None and not json_out.parent.is_dir():
+        raise ConfigError((Problem("--json", str(json_out), "a file in a folder that is there"),))
+
     async def play() -> dict[str, Any]:
         stop = asyncio.Event()
         await _until_stopped(stop)
@@ -138,7 +151,7 @@ def emulator(
     load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
     solar: Annotated[Path | None, typer.Option(help="A solar file in the original's format.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where saved units and snapshots are kept.")] = None,
-    summary: Annotated[Path | None, typer.Option(help="A CSV file for the days of all houses.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="A CSV file for the days of all houses; begun anew.")] = None,
     individual: Annotated[str | None, typer.Option(help="A .csv or .parquet file or a database URL for each house's state.")] = None,
     token: Annotated[str | None, typer.Option(help="What a client from elsewhere has to show.")] = None,
     allow: Annotated[list[str] | None, typer.Option(help="An address or network that needs no token; repeatable.")] = None,

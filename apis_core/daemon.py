@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import logging
 from pathlib import Path
 import signal
+import socket
 import sys
 
 from . import app as composition
@@ -54,6 +55,8 @@ async def run(setups: Sequence[UnitSetup], data_dir: Path, host: str, port: int)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Before any converter is touched: a node that cannot be reached would end the deals that it takes up.
+    _expect_free(host, port)
     async with composition.open_community(setups, data_dir) as community:
         who = identity(data_dir / IDENTITY_FILE)
         runner = await serve(community, host, port, Pairing(data_dir / FILE_NAME), who)
@@ -64,6 +67,17 @@ async def run(setups: Sequence[UnitSetup], data_dir: Path, host: str, port: int)
                 await stop.wait()
         finally:
             await runner.cleanup()
+
+
+def _expect_free(host: str, port: int) -> None:
+    """Whether the endpoint can listen there. Raises OSError."""
+    family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    with socket.socket(family, kind, protocol) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(where)
+        except OSError as error:
+            raise OSError(error.errno, f"the endpoint cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
 """What a community keeps in a data directory: its ledger, its shared store, and the lock of whoever uses them."""
 
 import asyncio
+import contextlib
 import fcntl
 from pathlib import Path
 import sqlite3
 import tempfile
-from typing import IO
 
 from .cluster.embedded import EmbeddedHub
 from .cluster.store_file import StoreFile
@@ -22,26 +22,33 @@ DATABASE_NAME = "apis.sqlite"
 STORE_NAME = "cluster.sqlite"
 
 
-def lock_cluster(setup: UnitSetup, data_dir: Path) -> IO[str]:
-    """The right of this process to drive the cluster's converters on this machine, held until the file is closed.
+def lock_cluster(setup: UnitSetup, data_dir: Path) -> contextlib.ExitStack:
+    """The right of this process to the data directory, and to drive the cluster's converters on this machine; held until it is closed.
+
+    The directory has what is shared (store, lease, guard): two communities in it would drive each other's converters. The cluster's
+    own lock keeps a second process off that works in another directory.
 
     Raises:
         ConfigError: if another process has it.
 
     """
     settings = setup.settings
-    folder = data_dir if setup.files is None else Path(tempfile.gettempdir())
-    folder.mkdir(parents=True, exist_ok=True)
-    name = "".join(c if c.isalnum() else "-" for c in f"{settings.community_id}-{settings.cluster_id}")
-    path = folder / f".apis-{name}.lock"
-    file = path.open("w")
+    with contextlib.ExitStack() as stack:
+        _lock(stack, data_dir / ".apis.lock", f"data directory {data_dir}")
+        if setup.files is not None:
+            name = "".join(c if c.isalnum() else "-" for c in f"{settings.community_id}-{settings.cluster_id}")
+            where = f"cluster {settings.cluster_id} of community {settings.community_id}"
+            _lock(stack, Path(tempfile.gettempdir()) / f".apis-{name}.lock", where)
+        return stack.pop_all()
+
+
+def _lock(stack: contextlib.ExitStack, path: Path, where: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = stack.enter_context(path.open("w"))
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        file.close()
-        where = f"cluster {settings.cluster_id} of community {settings.community_id}"
         raise ConfigError((Problem(where, f"another process that holds {path}", "one process on this machine"),)) from None
-    return file
 
 
 def open_ledger(data_dir: Path) -> LedgerDatabase:

@@ -53,6 +53,7 @@ def test_pairs_are_kept_without_their_tokens_for_nobody_else_to_read(tmp_path: P
     token = pairing.trade(pairing.begin(), "Home Assistant")
     assert path.stat().st_mode & 0o777 == 0o600
     assert token not in path.read_text()
+    assert pairing.who("\udcff") is None
     again = Pairing(path)
     (pair,) = again.listed()
     assert (pair["name"], again.who(token)) == ("Home Assistant", pair["id"])

@@ -51,8 +51,10 @@ def a_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def apis(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*APIS, *arguments], capture_output=True, text=True, timeout=timeout, cwd=ROOT, env=ENVIRONMENT, check=False)
+def apis(*arguments: str, timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; `more`: of its environment."""
+    env = {**ENVIRONMENT, **more}
+    return subprocess.run([*APIS, *arguments], capture_output=True, text=True, timeout=timeout, cwd=ROOT, env=env, check=False)
 
 
 @contextlib.contextmanager
@@ -148,6 +150,21 @@ def test_a_cut_driver_and_a_killed_node_do_not_end_the_demo(tmp_path: Path) -> N
     assert sum(not unit["alive"] for unit in record["units"].values()) >= 1
 
 
+def test_a_demo_says_before_it_begins_what_it_could_not_do_at_its_end(tmp_path: Path) -> None:
+    for wrong, words in (
+        (("--fault", "driver:E009@1"), "expected E001 to E002, or master"),
+        (("--json", str(tmp_path / "no/such.json")), "a file in a folder that is there"),
+    ):
+        refused = apis("demo", "--units", "2", "--duration", "2", *wrong)
+        assert refused.returncode == 2
+        assert words in " ".join(refused.stderr.split())
+
+
+def test_what_was_done_is_no_failure_because_a_letter_is_missing(tmp_path: Path) -> None:
+    shown = apis("demo", "--units", "2", "--duration", "1", PYTHONIOENCODING="latin-1")
+    assert (shown.returncode, "Traceback" in shown.stderr) == (0, False)
+
+
 def test_an_installation_runs_and_is_steered_from_the_command_line(tmp_path: Path) -> None:
     with emulator() as port:
         units = folders(tmp_path, port)
@@ -185,6 +202,14 @@ def test_an_installation_runs_and_is_steered_from_the_command_line(tmp_path: Pat
             second = apis(*arguments, "--data-dir", str(tmp_path / "other"), "--port", "0")
             assert second.returncode == 2
             assert "expected one process on this machine" in second.stderr
+            # Neither another place for temporary files nor another community may share what this one keeps.
+            elsewhere = apis(*arguments, "--data-dir", str(tmp_path / "data"), "--port", "0", TMPDIR=str(tmp_path))
+            assert elsewhere.returncode == 2
+            assert "data directory" in elsewhere.stderr
+            # A node that could not be reached touches nothing.
+            deaf = apis(*arguments, "--data-dir", str(tmp_path / "third"), "--port", str(api))
+            assert deaf.returncode == 1
+            assert "the endpoint cannot listen on" in deaf.stderr
         gone = apis("units", *url)
         assert gone.returncode == 1
         assert "is a node running there?" in gone.stderr
@@ -204,6 +229,14 @@ def test_a_changed_scenario_file_is_taken_over_and_a_bad_one_is_not(tmp_path: Pa
                 community.reloaded.clear()
                 found = node.settings.scenario.bands[0].accepts["excess"]
                 assert [condition.point_per_wh for condition in found.values()] == [price]
+            # No laxer than at the start: what the policy or the device cannot have is not taken over while it runs either.
+            path, before = tmp_path / "E001" / "hwConfig.json", node.settings.hardware
+            content = json.loads(path.read_text())
+            content["gridCurrentCapacityA"] = 0.5
+            path.write_text(json.dumps(content))
+            os.utime(path, (time.time() + 99, time.time() + 99))
+            await community.reloaded.wait()
+            assert node.settings.hardware == before
 
     with emulator(1) as port:
         asyncio.run(story(port))
@@ -234,6 +267,10 @@ async def test_the_endpoint_answers_to_this_machine_only_and_refuses_what_is_wro
                 return response.status, await response.text()
 
         assert (await status("GET", "/snapshot"))[0] == 200
+        nothings: tuple[Any, ...] = (None, 7, "rule", [])
+        for nothing in nothings:
+            assert (await status("PUT", "/units/E001/scenario/rule", {"rule": nothing}))[0] == 400, nothing
+            assert (await status("POST", "/units", {"unit": nothing}))[0] == 400, nothing
         assert (await status("GET", "/snapshot", Origin="http://evil.example"))[0] == 403
         assert (await status("GET", "/snapshot", Host="evil.example"))[0] == 403
         assert (await status("GET", "/snapshot", Host="[::1"))[0] in (400, 403)

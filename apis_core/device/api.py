@@ -31,6 +31,8 @@ INTERFACE_VERSION, DRIVER_VERSION = "2.0", "1.4"
 SERVICE = web.AppKey("service", Service)
 IDENTITY = web.AppKey("identity", str)
 GOODBYE: web.AppKey[Callable[[], None]] = web.AppKey("goodbye")
+# What a community may ask of the dead-man at most: times and voltages beyond are no watch at all.
+CURRENT_MAX_S, REFERENCE_MAX_S, WINDOW_MAX_V = 60.0, 300.0, 1000.0
 ALARMS = (AlarmState.NONE, AlarmState.LIGHT, AlarmState.HEAVY)
 RUNNING = ("off", "charge", "discharge")
 OPERATION_MODES = {
@@ -267,11 +269,11 @@ async def _get_status(service: Service, _query: Mapping[str, str]) -> Json:
 
 
 async def _set(service: Service, query: Mapping[str, str]) -> Json:
-    return await _carry_out(service, _command(query))
+    return await _carry_out(service, await _read(service, query))
 
 
 async def _dcdc_set(service: Service, query: Mapping[str, str]) -> Json:
-    return await _carry_out(service, _command(query, partly=True))
+    return await _carry_out(service, await _read(service, query, partly=True))
 
 
 async def _set_voltage(service: Service, query: Mapping[str, str]) -> Json:
@@ -359,6 +361,17 @@ def _command(query: Mapping[str, str], *, partly: bool = False) -> Command:
     return command
 
 
+async def _read(service: Service, query: Mapping[str, str], *, partly: bool = False) -> Command:
+    """See `_command`. A stop whose set-points are none is one all the same; then what was wrong is told."""
+    try:
+        return _command(query, partly=partly)
+    except MessageError:
+        with contextlib.suppress(MessageError):
+            if _mode(query) is ConverterMode.WAIT:
+                await service.command(Command(ConverterMode.WAIT))
+        raise
+
+
 async def _carry_out(service: Service, command: Command) -> Json:
     """Do it, and tell what the original tells: everything after a full set, else what was set, and the meters."""
     snapshot = await service.command(command)
@@ -388,6 +401,14 @@ def _of(body: Json, key: str, kind: type | tuple[type, ...]) -> Any:
     return value
 
 
+def _within(body: Json, key: str, most_s: float) -> float:
+    """A dead-man's time: one that is longer than any community's would be none."""
+    seconds = float(_of(body, key, (int, float)))
+    if not 0 < seconds <= most_s:
+        raise MessageError(f"{key}: found {seconds:g}, expected more than 0 and at most {most_s:g} s")
+    return seconds
+
+
 async def _arm(request: web.Request) -> web.StreamResponse:
     service, body = request.app[SERVICE], await _body(request)
     match body.get("windowV"):
@@ -400,12 +421,17 @@ async def _arm(request: web.Request) -> web.StreamResponse:
     role = _of(body, "role", str)
     if role not in list(GuardRole):
         raise MessageError(f"role: found {role[:40]!r}, expected one of {', '.join(GuardRole)}")
+    if window is not None and not 0 <= window[0] < window[1] < window[2] <= WINDOW_MAX_V:
+        raise MessageError(f"windowV: found {window}, expected three rising voltages up to {WINDOW_MAX_V:g} V")
+    unit_id, epoch = _of(body, "unit", str), _of(body, "epoch", int)
+    if not unit_id or epoch < 0:
+        raise MessageError(f"unit, epoch: found {unit_id[:40]!r}, {epoch}, expected an id and a number that is not negative")
     service.keeper.arm(
-        _of(body, "unit", str),
+        unit_id,
         GuardRole(role),
-        _of(body, "epoch", int),
-        current_s=float(_of(body, "currentS", (int, float))),
-        reference_s=float(_of(body, "referenceS", (int, float))),
+        epoch,
+        current_s=_within(body, "currentS", CURRENT_MAX_S),
+        reference_s=_within(body, "referenceS", REFERENCE_MAX_S),
         window_v=window,
     )
     return _json(service.keeper.report())
@@ -426,7 +452,7 @@ async def _write(request: web.Request) -> web.StreamResponse:
     if target.path not in SETTERS:
         raise MessageError(f"path: found {target.path[:40]!r}, expected one of {', '.join(sorted(SETTERS))}")
     query = dict(parse_qsl(target.query))
-    command = _command(query, partly=True)
+    command = await _read(service, query, partly=True)
     epoch, deadline_s = _of(body, "epoch", int), float(_of(body, "deadline", (int, float)))
     fenced = Command(command.mode, command.voltage_v, command.current_a, command.droop_pct, epoch, deadline_s)
     return _json(await _carry_out(service, fenced))

@@ -44,6 +44,8 @@ async def _errors(request: web.Request, handler: Callable[[web.Request], Awaitab
         return _error(str(error), error.status)
     except ApisError as error:
         return _error(str(error), 400)
+    except OSError as error:
+        return _error(f"the data folder: {error}", web.HTTPInsufficientStorage.status_code)
     except web.HTTPException as error:
         return _error(f"{request.method} {request.path[:200]}: {error.reason}", error.status)
 

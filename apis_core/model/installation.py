@@ -13,7 +13,7 @@ import tzlocal
 from .errors import ConfigError, Problem
 from .files import read_file
 from .hardware import Hardware
-from .keys import Key, Notice, any_text, flag, number, one_of, read_keys, text, whole
+from .keys import Key, Notice, any_text, flag, number, one_of, read_keys, text, unit_id, whole
 from .limits import check_limits
 from .policy import Policy
 from .scenario import Scenario
@@ -183,7 +183,7 @@ _KEYS = (
     Key("security.enabled", "", flag, None, unused=_LOCAL),
     Key("security.pemKeyFile", "", any_text, None, unused=_LOCAL),
     Key("security.pemCertFile", "", any_text, None, unused=_LOCAL),
-    Key("unitId", "unit_id", text),
+    Key("unitId", "unit_id", unit_id),
     Key("unitName", "unit_name", text, None),
     Key("serialNumber", "serial_number", any_text, "NA"),
     Key("systemType", "system_type", system_type),

@@ -6,6 +6,7 @@ From the table come the check (every problem with its place), the typed values, 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 import difflib
+import re
 from typing import Any
 
 import probatio
@@ -74,10 +75,20 @@ def whole(*, at_least: int | None = None) -> Check:
     return check
 
 
+_UNIT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
 def text(value: Any) -> str:
     """A text that is not empty."""
     if not isinstance(value, str) or not value:
         raise probatio.Invalid("a text that is not empty")
+    return value
+
+
+def unit_id(value: Any) -> str:
+    """A unit's id: a part of addresses and of keys in the store, and never the word for all units."""
+    if not isinstance(value, str) or not _UNIT_ID.fullmatch(value) or value == "global":
+        raise probatio.Invalid("up to 64 letters, digits, _ and -, and not global")
     return value
 
 

@@ -39,6 +39,8 @@ class RuleChange:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read the JSON form. Raises MessageError."""
+        if not isinstance(data, dict):
+            raise MessageError(f"rule: found {data!r:.40}, expected an object")
         kind, direction = data.get("kind"), data.get("direction")
         if kind not in KINDS or direction not in list(Direction):
             raise MessageError(f"rule: found {kind!r:.40}, {direction!r:.40}, expected {' or '.join(KINDS)}, {' or '.join(Direction)}")

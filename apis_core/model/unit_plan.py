@@ -6,7 +6,7 @@ from typing import Any, Self
 from .errors import ConfigError, Problem
 from .hardware import Hardware
 from .installation import EMULATED, Address, UnitFiles, address_host, address_port, driver_options, system_type
-from .keys import Key, any_text, read_keys, text
+from .keys import Key, any_text, read_keys, unit_id
 from .scenario import Scenario
 
 EMULATOR_PORT = 4390
@@ -38,6 +38,8 @@ class UnitPlan:
             ConfigError: with every problem.
 
         """
+        if not isinstance(data, dict):
+            raise ConfigError((Problem(where, f"{data!r:.40}", "an object"),))
         values, _ = read_keys(_KEYS, {key: value for key, value in data.items() if key not in ("hardware", "scenario")}, where)
         problems: list[Problem] = []
         hardware = scenario = None
@@ -94,7 +96,7 @@ class UnitPlan:
 
 
 _KEYS = (
-    Key("unitId", "unit_id", text),
+    Key("unitId", "unit_id", unit_id),
     Key("systemType", "system_type", system_type, EMULATED),
     Key("unitName", "name", any_text, ""),
     Key("serialNumber", "serial_number", any_text, "NA"),

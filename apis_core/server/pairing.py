@@ -78,4 +78,4 @@ class Pairing:
 
 def _hash(token: str) -> str:
     # A token is 256 random bits: nobody guesses it, so a plain hash keeps it.
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()

@@ -205,6 +205,37 @@ async def test_a_clients_mistakes_are_named_and_nothing_is_sent(path: str, statu
             assert response.status == 405
 
 
+@pytest.mark.parametrize("setpoint", ["dig=-1", "dvg=nan", "dvg=", "drg=much"])
+async def test_a_stop_is_a_stop_whatever_its_set_points_say(setpoint: str) -> None:
+    async with driver() as bench:
+        assert (await bench.get("/remote/set?mode=0x0014&dvg=350&dig=2&drg=0"))[0] == 200
+        status, body = await bench.get(f"/remote/set?mode=0x0000&{setpoint}")
+        assert (status, "expected a number" in body["err"]) == (400, True)
+        assert bench.device.mode == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"currentS": 1e30}, "currentS"),
+        ({"currentS": 0}, "currentS"),
+        ({"referenceS": 86400}, "referenceS"),
+        ({"windowV": [400, 350, 300]}, "windowV"),
+        ({"windowV": [0, 99998, 99999]}, "windowV"),
+        ({"unit": "", "epoch": 1}, "unit"),
+        ({"epoch": -1}, "epoch"),
+    ],
+)
+async def test_nobody_can_arm_the_dead_man_so_that_it_is_none(wrong: dict[str, Any], words: str) -> None:
+    good = {"unit": "E001", "role": "off", "epoch": 1, "currentS": 5, "referenceS": 35, "windowV": [320, 375, 380]}
+    async with driver() as bench:
+        async with bench.session.post(f"{bench.url}/api/v1/arm", json=good | wrong) as response:
+            assert response.status == 400
+            assert words in (await response.json())["err"]
+        async with bench.session.post(f"{bench.url}/api/v1/arm", json=good) as response:
+            assert response.status == 200
+
+
 async def test_every_endpoint_of_the_original_is_there() -> None:
     assert {capture["url"].partition("?")[0] for capture in CAPTURES} - {"/nope"} <= set(COMPATIBLE)
 
