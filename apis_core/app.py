@@ -327,9 +327,7 @@ async def _reload(community: LocalCommunity, setup: UnitSetup) -> None:
         scenario, _ = Scenario.from_json(content, str(scenario_file), hardware.battery_nominal_capacity_wh)
         # No laxer than at the start, and nothing of it if not all of it can be.
         policy = setup.settings.policy
-        voltages_v = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v
-        problems = check_limits(hardware, policy, str(hardware_file))
-        problems += misfits(node.capabilities, hardware.grid_current_capacity_a, voltages_v, node.unit_id)
+        problems = check_limits(hardware, policy, str(hardware_file)) + misfits(node.capabilities, hardware, policy, node.unit_id)
         if problems:
             raise ConfigError(problems)
         setup.settings.hardware = hardware

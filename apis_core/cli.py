@@ -114,7 +114,8 @@ def demo(
 
     logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     chosen = Policy.from_json(read_file(policy), str(policy))[0] if policy is not None else None
-    if chosen is not None and chosen.member_unit_ids != tuple(f"E{i + 1:03}" for i in range(units)):
+    ids = tuple(f"E{i + 1:03}" for i in range(units))
+    if chosen is not None and chosen.member_unit_ids != ids:
         raise ConfigError((Problem(f"{policy}: memberUnitIds", ", ".join(chosen.member_unit_ids), f"E001 to E{units:03}"),))
     wanted = Scenario.from_json(read_file(scenario), str(scenario), 4800)[0] if scenario is not None else None
     options = stage.DemoOptions(
@@ -122,7 +123,7 @@ def demo(
     )
 
     for each in options.faults:
-        if each.unit_id not in ("master", *(f"E{i + 1:03}" for i in range(units))):
+        if each.unit_id not in ("master", *ids):
             raise ConfigError((Problem("--fault", each.unit_id, f"E001 to E{units:03}, or master"),))
     if json_out is not None and not json_out.parent.is_dir():
         raise ConfigError((Problem("--json", str(json_out), "a file in a folder that is there"),))

@@ -128,8 +128,7 @@ async def open_device(
     timeout_s, attempts = policy.request_timeout_s, policy.request_limit
     site = Site(settings.unit_id, setup.addresses, setup.driver_options, session, clock, timeout_s, attempts, on_leaving)
     device = await open_driver(setup.system_type, site)
-    voltages_v = policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v
-    problems = misfits(device.driver.capabilities, hardware.grid_current_capacity_a, voltages_v, settings.unit_id)
+    problems = misfits(device.driver.capabilities, hardware, policy, settings.unit_id)
     if problems:
         await device.driver.close()
         raise ConfigError(problems)

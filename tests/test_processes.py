@@ -160,7 +160,7 @@ def test_a_demo_says_before_it_begins_what_it_could_not_do_at_its_end(tmp_path: 
         assert words in " ".join(refused.stderr.split())
 
 
-def test_what_was_done_is_no_failure_because_a_letter_is_missing(tmp_path: Path) -> None:
+def test_what_was_done_is_no_failure_because_a_letter_is_missing() -> None:
     shown = apis("demo", "--units", "2", "--duration", "1", PYTHONIOENCODING="latin-1")
     assert (shown.returncode, "Traceback" in shown.stderr) == (0, False)
 

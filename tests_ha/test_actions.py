@@ -86,6 +86,8 @@ async def test_scenarios(hass: HomeAssistant, community: FakeCommunity, device: 
     assert community.asked[-1][:3] == ("set_scenario", "E001", community_scenario())
     await call(hass, "set_scenario", answer=False, device_id=device["E002"], scenario=got)
     assert community.asked[-1][:3] == ("set_scenario", "E002", community_scenario())
+    with pytest.raises(ServiceValidationError, match="scenario"):
+        await call(hass, "set_scenario", answer=False, device_id=device["E002"], scenario={"scenario": 5})
     assert (await call(hass, "preview_scenario", device_id=device["E001"]))["now"] == {"status": "excess"}
     await call(hass, "preview_scenario", device_id=device["E001"], scenario=got["scenario"])
     assert community.asked[-1] == ("preview_scenario", "E001", community_scenario())

@@ -8,7 +8,9 @@ from typing import Any, cast
 import aiohttp
 
 from ..model.errors import ConfigError, Problem
+from ..model.hardware import Hardware
 from ..model.installation import DRIVER_GROUP, Address
+from ..model.policy import Policy
 from ..ports import Capabilities, Clock, Driver, Guard, Json
 from .device import V1, V2, DeviceDriver, Family, capabilities_of
 from .device_guard import DeviceGuard
@@ -105,11 +107,9 @@ async def open_driver(system_type: str, site: Site) -> Opened:
     return await factory(site)
 
 
-def misfits(capabilities: Capabilities, current_a: float, voltages_v: tuple[float, float], where: str) -> tuple[Problem, ...]:
-    """What a unit's hardware file and its community's policy ask of a device that it cannot do.
-
-    `current_a`: the unit's grid current capacity; `voltages_v`: the range that the policy works in.
-    """
+def misfits(capabilities: Capabilities, hardware: Hardware, policy: Policy, where: str) -> tuple[Problem, ...]:
+    """What a unit's hardware file and its community's policy ask of a device that it cannot do."""
+    current_a, voltages_v = hardware.grid_current_capacity_a, (policy.operation_grid_voltage_min_v, policy.operation_grid_voltage_max_v)
     found = []
     largest_a, range_v = capabilities.largest_grid_current_a, capabilities.grid_voltage_range_v
     if largest_a is not None and current_a > largest_a:

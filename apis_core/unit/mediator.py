@@ -6,7 +6,7 @@ grant of each side in it; nothing else has to change at the same time.
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 import logging
 import random
 import uuid
@@ -276,7 +276,7 @@ class Mediator:
             # Nobody else knows of it. Should it have been stored all the same, its Grid Master's record replaces this one.
             now, reason = self._clock.now(), f"not stored: {error}"
             if self._settings.unit_id in deal.unit_ids:
-                await self._ledger.record_deal(deal.changed(aborts=(Mark(now, reason),), abort_time=now, abort_reason=reason))
+                await self._ledger.record_deal(_given_up(deal, now, reason))
             raise
         # Seen here at once: the unit's next answer must already count this deal.
         self._board.note(Entry(key, record, revision))
@@ -292,11 +292,7 @@ class Mediator:
         for deal in await self._ledger.open_deals():
             entry = await self._cluster.store.get(DEAL + deal.deal_id)
             if entry is None or entry.value is None:
-                now, reason = self._clock.now(), "not known to the others after a restart"
-                ended = {} if deal.activate_time is None else {"deactivate_time": now}
-                await self._ledger.record_deal(
-                    deal.changed(aborts=(*deal.aborts, Mark(now, reason)), abort_time=now, abort_reason=reason, **ended)
-                )
+                await self._ledger.record_deal(_given_up(deal, self._clock.now(), "not known to the others after a restart"))
 
     async def _on_request(self, _sender: str, message: Json) -> Json:
         wanted = Offer.from_json(message.get("request"))
@@ -400,3 +396,9 @@ async def wait_until(board: Board, condition: Callable[[], bool]) -> None:
             event.clear()
     finally:
         board.unlisten(event)
+
+
+def _given_up(deal: Deal, now: datetime, reason: str) -> Deal:
+    """The deal as one that nobody goes on with."""
+    ended = {} if deal.activate_time is None else {"deactivate_time": now}
+    return deal.changed(aborts=(*deal.aborts, Mark(now, reason)), abort_time=now, abort_reason=reason, **ended)

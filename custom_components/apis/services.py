@@ -160,7 +160,8 @@ def _scenario(call: ServiceCall) -> Scenario | None:
         return None
     try:
         # All that the action returned that gets a scenario is as good as the scenario in it.
-        return Scenario.from_json(dict(content.get(ATTR_SCENARIO, content)))[0]
+        whole = content.get(ATTR_SCENARIO)
+        return Scenario.from_json(dict(whole if isinstance(whole, dict) else content))[0]
     except ConfigError as error:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="bad_scenario", translation_placeholders={"problems": str(error)}

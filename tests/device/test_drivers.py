@@ -17,6 +17,7 @@ from apis_core.model.converter import Battery, Permission
 from apis_core.model.errors import ConfigError
 from apis_core.model.installation import Address, load_unit
 from apis_core.ports import Capabilities
+from tests.builders import a_hardware, a_policy
 from tests.model.test_files import CONFIG, write
 
 DOCS = Path(__file__).parents[2] / "docs/drivers.md"
@@ -52,13 +53,15 @@ async def test_a_driver_of_another_package_is_found_by_its_name(tmp_path: Path) 
 
 
 def test_what_a_device_cannot_do_is_told_before_it_is_asked_to() -> None:
+    hardware = a_hardware(grid_current_capacity_a=7.1)
+    policy = a_policy(2, operation_grid_voltage_min_v=300.0, operation_grid_voltage_max_v=380.0)
     small = Capabilities("acme", "device", largest_grid_current_a=5.0, grid_voltage_range_v=(340.0, 370.0))
-    found = [str(problem) for problem in misfits(small, 7.1, (300.0, 380.0), "E001")]
+    found = [str(problem) for problem in misfits(small, hardware, policy, "E001")]
     assert found == [
         "E001: gridCurrentCapacityA: found 7.1 A, expected at most 5 A, as its driver says",
         "E001: operationGridVoltageVRange: found 300 to 380 V, expected within 340 to 370 V, as its driver says",
     ]
-    assert misfits(Capabilities("acme"), 7.1, (300.0, 380.0), "E001") == ()
+    assert misfits(Capabilities("acme"), hardware, policy, "E001") == ()
 
 
 def test_what_only_charges_never_gives_and_never_holds_the_line() -> None:
