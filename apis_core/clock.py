@@ -63,7 +63,7 @@ class VirtualClock(WallClock):
 
     def __init__(self, start: datetime, *, quiet: bool = False) -> None:
         """Begin at `start` (aware). `quiet`: nothing breaks in this run, so that nothing has to be looked at periodically."""
-        super().__init__(self.monotonic)
+        super().__init__()
         # The one loop's that this clock is looked at on.
         self._time: Callable[[], float] | None = None
         self._start = start.astimezone(UTC)
@@ -80,6 +80,8 @@ class VirtualClock(WallClock):
         if self._time is None:
             self._time = asyncio.get_running_loop().time
         return self._time()
+
+    wall = monotonic
 
     def now(self) -> datetime:
         """See Clock."""

@@ -14,6 +14,8 @@ class VirtualLoop(EventLoop):  # type: ignore[misc]
     def __init__(self) -> None:
         """At 0 s."""
         super().__init__()
+        # Asked for hundreds of times a deal: without the way through the loop's own method.
+        self.time = self._selector.clock.time
         self._moment_s, self._turns = -1.0, 0
 
     def _run_once(self) -> None:

@@ -4,8 +4,10 @@ Paths, names, shapes and units are the original's (hardware reference 1.3, 1.4);
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 import math
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -62,6 +64,13 @@ class Text(str):
     __slots__ = ()
 
 
+@lru_cache
+def _parts(target: str) -> tuple[str, Mapping[str, str]]:
+    """Path and query: the same few commands come over and over."""
+    parts = urlsplit(target)
+    return parts.path, MappingProxyType(dict(parse_qsl(parts.query, keep_blank_values=True)))
+
+
 class DeviceApi:
     """The original's API on an engine. `folder`: where `/save` puts its file; without one it is kept in memory."""
 
@@ -81,15 +90,14 @@ class DeviceApi:
             BadRequestError: for an unknown path or unit, or a parameter that is missing or impossible. Nothing has changed then.
 
         """
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        whole = _WHOLE.get(parts.path)
+        path, query = _parts(target)
+        whole = _WHOLE.get(path)
         if whole is not None:
             return whole(self)
-        path, _, unit_id = parts.path.rpartition("/")
-        route = _UNIT_ROUTES.get(path)
+        family, _, unit_id = path.rpartition("/")
+        route = _UNIT_ROUTES.get(family)
         if route is None or not unit_id:
-            raise BadRequestError(f"{parts.path[:200]}: no such path", 404)
+            raise BadRequestError(f"{path[:200]}: no such path", 404)
         return route(self, unit_id, query)
 
     def unit_object(self, unit: int) -> dict[str, Any]:

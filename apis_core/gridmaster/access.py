@@ -82,6 +82,9 @@ class Access:
         self.energy: dict[str, Mapping[str, SideEnergy]] = {}
         self.released: dict[str, dict[str, str]] = {}
         self.changed_s = -math.inf
+        # When a unit was last looked at, and how many orders had been sent by then.
+        self._looked: dict[str, tuple[float, int]] = {}
+        self._orders = 0
         self._maybe_on: set[str] = set()
         self._durable: set[str] = set()
         self._version = 0
@@ -163,7 +166,7 @@ class Access:
         await self.contacts.confirm()
         deadline_s = within_s or self.command_deadline_s()
         sent_s, renewed_s = self.clock.wall(), self._lease.renewed_wall_s
-        command = replace(Command(kind, self._lease.epoch, deadline_s, reason=reason), **params)  # type: ignore[arg-type]
+        command = Command(kind, self._lease.epoch, deadline_s, reason=reason, **params)  # type: ignore[arg-type]
         self.changed_s = self.clock.monotonic()
         if kind not in (CommandKind.WAIT, CommandKind.SCRAM):
             self._maybe_on.add(unit_id)
@@ -175,6 +178,7 @@ class Access:
             await self._have_reference_read(unit_id)
         try:
             message = {**command.to_json(), "contact": self.contacts.message(self.line()).to_json()}
+            self._orders += 1
             answer = await self.cluster.request(unit_id, COMMAND, message, within_s or 2 * deadline_s)
             self.contacts.acknowledged(unit_id, renewed_s, sent_s)
         except CommandRefusedError:
@@ -195,7 +199,11 @@ class Access:
         reference = self.reference_unit_id
         if reference in (None, commanded) or self.silent_s(reference) is not None:
             return
-        await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S, self._taker())
+        # In virtual time one command follows the other at once: where no time has passed and nothing was done, nothing has changed.
+        if self._looked.get(reference) == (self.clock.monotonic(), self._orders):
+            return
+        if await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S, self._taker()):
+            self._looked[reference] = self.clock.monotonic(), self._orders
 
     def keep(self, task: asyncio.Task[Converter]) -> None:
         """A command whose answer nobody waits for any more."""
@@ -235,7 +243,7 @@ class Access:
 
     def may_anything_be_on(self) -> bool:
         """Whether any deal or converter needs the Grid Master's word."""
-        return any(not deal.is_ended for deal in self.board.deals()) or any(self.may_be_on(unit) for unit in self.policy.member_unit_ids)
+        return bool(self.board.open_deals()) or any(self.may_be_on(unit) for unit in self.policy.member_unit_ids)
 
     def barred(self) -> frozenset[str]:
         """Units that do not take the voltage reference now: they lost it, or what they are cannot hold it."""
@@ -282,7 +290,7 @@ class Access:
             if self._is_known_off(unit_id):
                 converters[unit_id] = replace(converters.get(unit_id, Converter()), mode_code=ConverterMode.WAIT)
         barred = self.barred() | self._silent_since_s.keys()
-        return Line(tuple(d for d in self.board.deals() if not d.is_ended), converters, self.policy, self.released, barred)
+        return Line(self.board.open_deals(), converters, self.policy, self.released, barred)
 
     @property
     def reference_unit_id(self) -> str | None:

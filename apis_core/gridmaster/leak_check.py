@@ -31,7 +31,7 @@ class LeakCheck:
     def look(self) -> tuple[ErrorReport, ...]:
         """One look, if the line can be judged now: on a complete set of readings taken after the last change, never across a transition."""
         access = self._access
-        deals = tuple(deal for deal in access.board.deals() if not deal.is_ended)
+        deals = access.board.open_deals()
         in_transition = any(deal.is_in_transition for deal in deals) or access.board.value(hand_over.KEY) is not None
         if in_transition or not any(deal.is_running for deal in deals):
             self._strikes, self._clean_sets = frozenset(), 0

@@ -207,6 +207,9 @@ class Role:
         if not self._clock.is_quiet or self.access is None:
             await asyncio.wait({work}, timeout=pause_s)
             return
+        if not role.follows_reference(self._settings.policy):
+            await asyncio.wait({work})
+            return
         reference, changed = self.access.reference_unit_id, self._board.listen(lambda key: key.startswith(DEAL))
 
         def is_over(_work: asyncio.Task[None]) -> None:

@@ -1,6 +1,6 @@
 """A deal: a fixed amount of energy from exactly one unit to exactly one other, and everything that happens to it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, tzinfo
 from enum import StrEnum
 import math
@@ -132,6 +132,12 @@ class Deal:
     """The record of a deal. Its state is derived from the times alone; None is "not yet" or "never".
 
     Currents [A] of the two sides are signed (discharge negative), amounts in Wh, prices in points per Wh.
+
+    Derived, once for each record because every look at the line asks for them deal by deal: `unit_ids`, giver and taker;
+    `is_ended`, nothing more will happen, it holds no slot, direction or energy any more; `is_active`, its master-side
+    unit is on for it (the original's master-active); `is_running`, both units are (the original's both-active);
+    `is_started`, energy is being exchanged and counted; `is_in_transition`, it is between two resting states (created,
+    started, ended).
     """
 
     deal_id: str
@@ -181,6 +187,28 @@ class Deal:
     epoch: int = 0
     # Of FAULTS: what is to fail on purpose, between simulated units only.
     faults: tuple[str, ...] = ()
+    unit_ids: tuple[str, str] = field(init=False, repr=False, compare=False)
+    is_ended: bool = field(init=False, repr=False, compare=False)
+    is_active: bool = field(init=False, repr=False, compare=False)
+    is_running: bool = field(init=False, repr=False, compare=False)
+    is_started: bool = field(init=False, repr=False, compare=False)
+    is_in_transition: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive what the record says."""
+        derive = object.__setattr__
+        is_ended = (
+            self.deactivate_time is not None or self.scram_time is not None or (self.abort_time is not None and self.activate_time is None)
+        )
+        is_active = self.activate_time is not None and not is_ended
+        is_exchanging = self.stop_time is None and not is_ended
+        is_started = self.start_time is not None and is_exchanging
+        derive(self, "unit_ids", (self.discharge_unit_id, self.charge_unit_id))
+        derive(self, "is_ended", is_ended)
+        derive(self, "is_active", is_active)
+        derive(self, "is_running", self.warm_up_time is not None and is_exchanging)
+        derive(self, "is_started", is_started)
+        derive(self, "is_in_transition", is_active and not is_started)
 
     def side_of(self, unit_id: str) -> Side | None:
         """The side the unit is on, or None."""
@@ -191,38 +219,6 @@ class Deal:
     def unit_on(self, side: Side) -> str:
         """The unit on that side."""
         return self.charge_unit_id if side is Side.CHARGE else self.discharge_unit_id
-
-    @property
-    def unit_ids(self) -> tuple[str, str]:
-        """Giver and taker."""
-        return self.discharge_unit_id, self.charge_unit_id
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether nothing more will happen: it holds no slot, direction or energy any more."""
-        return (
-            self.deactivate_time is not None or self.scram_time is not None or (self.abort_time is not None and self.activate_time is None)
-        )
-
-    @property
-    def is_active(self) -> bool:
-        """Whether its master-side unit is on for it (the original's master-active)."""
-        return self.activate_time is not None and not self.is_ended
-
-    @property
-    def is_running(self) -> bool:
-        """Whether both units are on for it (the original's both-active)."""
-        return self.warm_up_time is not None and self.stop_time is None and not self.is_ended
-
-    @property
-    def is_started(self) -> bool:
-        """Whether energy is being exchanged and counted."""
-        return self.start_time is not None and self.stop_time is None and not self.is_ended
-
-    @property
-    def is_in_transition(self) -> bool:
-        """Whether it is between two resting states (created, started, ended)."""
-        return self.is_active and not self.is_started
 
     @property
     def is_completed(self) -> bool:
@@ -260,13 +256,9 @@ class Deal:
 
     def to_json(self, zone: tzinfo | None = None) -> dict[str, Any]:
         """The original's record (times in `zone`, or ISO in UTC without one) with our additions at the end."""
-        record: dict[str, Any] = {}
-        for key, name in FIELDS.items():
-            value = getattr(self, name)
-            if value is not None or key in _NULLABLE:
-                record[key] = str(value) if isinstance(value, Direction) else value
-        for key, name in TIME_FIELDS.items():
-            moment = getattr(self, name)
+        record = {key: value for key, value in zip(FIELDS, _VALUES(self), strict=True) if value is not None or key in _NULLABLE}
+        record["type"] = str(self.direction)
+        for key, moment in zip(TIME_FIELDS, _TIMES(self), strict=True):
             if moment is not None:
                 record[key] = format_time(moment, zone)
         if self.is_ended:
@@ -325,8 +317,9 @@ class Deal:
         return deal
 
 
-_ALL = attrgetter(*Deal.__slots__)
-_PLACE = {name: place for place, name in enumerate(Deal.__slots__)}
+_NAMES = [item.name for item in fields(Deal) if item.init]
+_ALL = attrgetter(*_NAMES)
+_PLACE = {name: place for place, name in enumerate(_NAMES)}
 
 
 def _is_number(value: object) -> bool:
@@ -382,6 +375,8 @@ TIME_FIELDS = {
         ("scram", "scram_time"),
     )
 }
+_VALUES = attrgetter(*FIELDS.values())
+_TIMES = attrgetter(*TIME_FIELDS.values())
 _NULLABLE = frozenset({"requestPointPerWh", "acceptPointPerWh", "pointPerWh"})
 _NEEDED = (
     "deal_id",

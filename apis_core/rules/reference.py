@@ -32,7 +32,7 @@ class Line:
     @cached_property
     def reference_unit_ids(self) -> tuple[str, ...]:
         """The units whose converter holds the voltage: one on an energised line, two only within a hand-over."""
-        return tuple(sorted([unit for unit, c in self.converters.items() if c.mode is ConverterMode.VOLTAGE_REFERENCE]))
+        return tuple(sorted([unit for unit, c in self.converters.items() if c.mode_code == ConverterMode.VOLTAGE_REFERENCE]))
 
     @cached_property
     def master_deal(self) -> Deal | None:

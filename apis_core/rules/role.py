@@ -52,6 +52,11 @@ def desired_unit(policy: Policy, reference_unit_id: str | None, live: Collection
     return wanted if wanted in live else None
 
 
+def follows_reference(policy: Policy) -> bool:
+    """Whether the role is wanted where the line's voltage is held."""
+    return policy.grid_master_selection == "voltageReferenceUnit"
+
+
 def may_take(record: LeaseRecord | None, unit_id: str, unseen_s: float, length_s: float, gone_unit_id: str | None = None) -> bool:
     """Whether a unit may try to take the role: nobody has it, it is its own, it was not renewed for its length, or its holder is gone."""
     return record is None or record.holder in ("", unit_id, gone_unit_id) or unseen_s >= length_s

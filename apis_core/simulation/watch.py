@@ -44,6 +44,8 @@ class Watchman:
         self._known: dict[str, tuple[str, ...]] = {}
         self._accepted: dict[str, frozenset[Direction]] = dict.fromkeys(nodes, frozenset(Direction))
         self._bands: dict[str, TimeBand | None] = {}
+        # What was found out in this moment, as long as no deal has changed.
+        self._moment, self._now = (-1.0, 0), dict[tuple[str, Direction], bool]()
         self._changed = board.listen(lambda key: key.startswith(DEAL))
         for node in nodes.values():
             node.mediator.who_accepts = self._who_accepts
@@ -87,8 +89,23 @@ class Watchman:
         return found
 
     def _who_accepts(self, direction: Direction) -> list[str]:
-        """Units that accepted this when their deals or their battery's band last changed."""
-        return [unit_id for unit_id, accepted in self._accepted.items() if direction in accepted]
+        """Units that accepted this when their deals or their battery's band last changed, and still do as far as is known."""
+        return [
+            unit_id for unit_id, accepted in self._accepted.items() if direction in accepted and self._may_accept_now(unit_id, direction)
+        ]
+
+    def _may_accept_now(self, unit_id: str, direction: Direction) -> bool:
+        """Whether a unit accepts this if it was looked at in this very moment, else True: many may ask it at once, and be too late."""
+        node = self._nodes[unit_id]
+        if node.controller.reading_age_s() > 0:
+            return True
+        moment = (self._clock.monotonic(), self._board.version)
+        if moment != self._moment:
+            self._moment, self._now = moment, {}
+        known = self._now.get((unit_id, direction))
+        if known is None:
+            known = self._now[unit_id, direction] = node.mediator.accepts(direction)
+        return known
 
     async def _look_at(self, unit_ids: Collection[str]) -> frozenset[Direction]:
         """What these accept now; all that any of them does."""
@@ -101,7 +118,9 @@ class Watchman:
         accepted = await self._look_at(unit_ids)
         for unit_id, node in self._nodes.items():
             vain = node.user.asks_in_vain
-            if unit_id in unit_ids or (vain is not None and vain.opposite in accepted):
+            if unit_id in unit_ids:
+                node.user.look_anew()
+            elif vain is not None and vain.opposite in accepted:
                 node.user.wake.set()
 
     async def _follow_deals(self) -> None:

@@ -36,6 +36,7 @@ class Board:
         # The same of what is said of units.
         self.marks_version = 0
         self._deals: tuple[Deal, ...] | None = None
+        self._open: tuple[Deal, ...] | None = None
         self._own: dict[str, tuple[Deal, ...]] = {}
         self._listeners: dict[asyncio.Event, Callable[[str], bool]] = {}
 
@@ -57,7 +58,7 @@ class Board:
         self._entries[entry.key] = entry
         self.version += 1
         if entry.key.startswith(DEAL):
-            self._deals = None
+            self._deals = self._open = None
             self._own.clear()
             if deal is not None:
                 self._parsed[entry.key] = (entry.revision, deal)
@@ -95,6 +96,12 @@ class Board:
             found = (self._deal(key) for key in self._entries if key.startswith(DEAL))
             self._deals = tuple(sorted((deal for deal in found if deal is not None), key=lambda d: (d.create_time, d.deal_id)))
         return self._deals
+
+    def open_deals(self) -> tuple[Deal, ...]:
+        """Those that have not ended, oldest first."""
+        if self._open is None:
+            self._open = tuple(deal for deal in self.deals() if not deal.is_ended)
+        return self._open
 
     def own_deals(self, unit_id: str) -> tuple[Deal, ...]:
         """A unit's deals that have not ended."""

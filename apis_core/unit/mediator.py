@@ -98,17 +98,26 @@ class Mediator:
 
     async def accepted_directions(self) -> frozenset[Direction]:
         """What the unit might accept until its deals or its battery's band change, whoever asks."""
-        settings, room = self._settings, self._settings.policy.deal_grid_current_a
-        possible = frozenset(direction for direction in Direction if self.refusal(direction, room) is None)
-        if self._board.own_deals(settings.unit_id):
+        if self._board.own_deals(self._settings.unit_id):
             # What it expects to have changes with its load while its deals go on.
-            return possible
+            room_a = self._settings.policy.deal_grid_current_a
+            return frozenset(direction for direction in Direction if self.refusal(direction, room_a) is None)
         await self._bring_up_to_date()
+        return frozenset(direction for direction in Direction if self.accepts(direction))
+
+    def accepts(self, direction: Direction) -> bool:
+        """Whether the unit accepts to do this, whoever asks, by what was last read; where it cannot be told, it may."""
+        settings = self._settings
+        if self.refusal(direction, settings.policy.deal_grid_current_a) is not None:
+            return False
         standing = self._standing()
         if isinstance(standing, Decline):
-            return possible
-        offers = (demand.acceptance(direction, settings.scenario, standing, settings.policy, settings.hardware) for direction in possible)
-        return frozenset(offer.direction for offer in offers if isinstance(offer, Offer))
+            return True
+        return isinstance(demand.acceptance(direction, settings.scenario, standing, settings.policy, settings.hardware), Offer)
+
+    def is_nobody_there(self, direction: Direction) -> bool:
+        """Whether it is foreseen that nobody accepts to do this now."""
+        return self.who_accepts is not None and not set(self.who_accepts(direction)) - {self._settings.unit_id}
 
     async def negotiate(self, offer: Offer) -> Deal | Decline:
         """Offer a request to every live member, choose, and make the deal; or why there is none."""

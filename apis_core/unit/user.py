@@ -56,6 +56,16 @@ class User:
         """What the unit's last request was for, if it found nobody."""
         return self._asked if self._failures else None
 
+    def look_anew(self) -> None:
+        """The unit may want something else now: what it asked for in vain is forgotten."""
+        self._failures = 0
+        self.wake.set()
+
+    def _is_nobody_there(self) -> bool:
+        """Whether the unit asked in vain, and it is known that nobody accepts what it asked for now either."""
+        vain = self.asks_in_vain
+        return vain is not None and self._mediator is not None and self._mediator.is_nobody_there(vain.opposite)
+
     def standing(self) -> demand.Standing | Decline:
         """The unit's position now, or why it cannot be told."""
         unit_id = self._settings.unit_id
@@ -86,6 +96,8 @@ class User:
             if self._clock.is_quiet and last_s is not None:
                 await self._clock.sleep(next_on_grid_s(self._clock.monotonic(), self._settings.policy.house_keeping_period_s))
                 self.wake.clear()
+                if self._is_nobody_there():
+                    continue
             last_s = self._clock.monotonic()
             try:
                 decline = await self.look()
@@ -101,7 +113,7 @@ class User:
     def _look_once_more(self) -> None:
         """After a deal there may be room for one more; where nobody looks periodically, this is a reason to look."""
         if self._clock.is_quiet:
-            self.wake.set()
+            self.look_anew()
 
     async def look(self) -> str | None:
         """One look: a request if the scenario wants one; None if a deal came of it, else why not."""
