@@ -199,8 +199,8 @@ class Access:
         reference = self.reference_unit_id
         if reference in (None, commanded) or self.silent_s(reference) is not None:
             return
-        # In virtual time one command follows the other at once: where no time has passed and nothing was done, nothing has changed.
-        if self._looked.get(reference) == (self.clock.monotonic(), self._orders):
+        # In a quiet run one command follows the other at once: where no time has passed and nothing was done, nothing has changed.
+        if self.clock.is_quiet and self._looked.get(reference) == (self.clock.monotonic(), self._orders):
             return
         if await self.cluster.scatter((reference,), READ, {"status": True}, BRACKET_S, self._taker()):
             self._looked[reference] = self.clock.monotonic(), self._orders

@@ -7,7 +7,7 @@ the physics; who accepts nothing of the kind is not asked.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+import math
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class Watchman:
         self._known: dict[str, tuple[str, ...]] = {}
         self._accepted: dict[str, frozenset[Direction]] = dict.fromkeys(nodes, frozenset(Direction))
         self._bands: dict[str, TimeBand | None] = {}
+        self._next_band_s = -math.inf
         # What was found out in this moment, as long as no deal has changed.
         self._moment, self._now = (-1.0, 0), dict[tuple[str, Direction], bool]()
         self._changed = board.listen(lambda key: key.startswith(DEAL))
@@ -67,7 +68,7 @@ class Watchman:
             await self._follow_deals()
             self._aim()
             due_s = self._offset_s + self._engine.first_outside_s(self._low_wh, self._high_wh)
-            due_s = min(due_s, self._clock.monotonic() + self._until_next_band_s())
+            due_s = min(due_s, self._next_band_s)
             if await wait_for(self._clock, due_s, self._changed):
                 # What a converter does has changed, perhaps: all that happens within one period is looked at once.
                 await self._follow_deals()
@@ -80,12 +81,15 @@ class Watchman:
 
     def _in_new_band(self) -> list[str]:
         """Units for which another time band has begun since the last look."""
+        if self._clock.monotonic() < self._next_band_s:
+            return []
         now, found = self._clock.now(), []
         for unit_id, node in self._nodes.items():
             band = node.settings.scenario.band_at(now.astimezone(node.settings.zone).time())
             if self._bands.get(unit_id) != band:
                 self._bands[unit_id] = band
                 found.append(unit_id)
+        self._next_band_s = self._find_next_band_s()
         return found
 
     def _who_accepts(self, direction: Direction) -> list[str]:
@@ -137,18 +141,12 @@ class Watchman:
             self._low_wh[i] = downs[below - 1] if below else -np.inf
             self._high_wh[i] = ups[above] if above < len(ups) else np.inf
 
-    def _until_next_band_s(self) -> float:
-        """When the next time band of any scenario begins [s from now]."""
+    def _find_next_band_s(self) -> float:
+        """When another time band of any scenario begins [community s]."""
         now = self._clock.now()
-        found = 86_400.0
-        for node in self._nodes.values():
-            local = now.astimezone(node.settings.zone)
-            midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-            for band in node.settings.scenario.bands:
-                ahead_s = (midnight + timedelta(seconds=band.start_s % 86_400) - local).total_seconds() % 86_400
-                if 0 < ahead_s < found:
-                    found = ahead_s
-        return found
+        changes = (demand.next_change(node.settings.scenario, now, node.settings.zone) for node in self._nodes.values())
+        ahead_s = min(((moment - now).total_seconds() for moment in changes if moment is not None), default=math.inf)
+        return self._clock.monotonic() + ahead_s
 
     async def _tell_master(self, unit_ids: Collection[str]) -> None:
         """Have the Grid Master look at units whose battery may be at a limit that ends their deals."""
