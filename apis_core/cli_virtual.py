@@ -117,10 +117,15 @@ def simulate(
             )
         )
     _expect_writable(out)
-    result, without = _played(options, compare=compare and not without_sharing)
+    with _keeping_what_is_done() as stopped:
+        result, without = _played(options, stopped, compare=compare and not without_sharing)
+        _tell_and_write(result, without, out)
+
+
+def _tell_and_write(result: Result, without: Result | None, out: Path | None) -> None:
     console.print(_picture(result, without))
     if _is_cut_short(result):
-        console.print(f"interrupted after {days_of(result):g} of {options.days:g} days: this is what was done", highlight=False)
+        console.print(f"interrupted after {days_of(result):g} of {result.options.days:g} days: this is what was done", highlight=False)
     written = []
     for path in _written(out, result, without):
         written.append(path.name)
@@ -239,15 +244,31 @@ def _seeds(text: str) -> tuple[int, int]:
     return begin, end
 
 
-def _played(options: Options, *, compare: bool) -> tuple[Result, Result | None]:
-    """The run, and the same without sharing if it is wanted; what was done when Ctrl-C came."""
+def _played(options: Options, stopped: list[int], *, compare: bool) -> tuple[Result, Result | None]:
+    """The run, and the same without sharing if it is wanted; what was done when it was `stopped`."""
     from .simulation.run import simulate as play
 
-    with _until_interrupted() as ask:
+    with Progress(*BAR, console=console, transient=True) as bar:
+
+        def ask(name: str) -> Ask:
+            task = bar.add_task(name, total=1.0)
+
+            def tell(share: float) -> bool:
+                bar.update(task, completed=share)
+                return not stopped
+
+            return tell
+
         without = play(replace(options, sharing=False), ask("without sharing")) if compare else None
-        if without is not None and _is_cut_short(without):
+        if without is not None and _has_hours(without) and _is_cut_short(without):
             return without, None
         result = play(options, ask("with sharing" if options.sharing else "without sharing"))
+    if not _has_hours(result):
+        if without is None or not _has_hours(without):
+            console.print("interrupted before its first hour was over: there is nothing to show", highlight=False)
+            raise typer.Exit(128 + signal.SIGINT)
+        console.print("interrupted before the first hour with sharing was over: this is the time without", highlight=False)
+        return without, None
     if without is not None:
         # What both have is compared.
         without = replace(without, hours=without.hours[: len(result.hours)])
@@ -257,6 +278,11 @@ def _played(options: Options, *, compare: bool) -> tuple[Result, Result | None]:
 def days_of(result: Result) -> float:
     """How long a run lasted in the end [days]."""
     return (result.hours[-1].elapsed_s - result.hours[0].elapsed_s) / 86_400
+
+
+def _has_hours(result: Result) -> bool:
+    """Whether any of a run was played."""
+    return len(result.hours) > 1
 
 
 def _is_cut_short(result: Result) -> bool:
@@ -277,25 +303,15 @@ def _expect_writable(folder: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def _until_interrupted() -> Iterator[Any]:
-    """A progress bar per run; an interrupt ends the run at its next hour, and what was done is kept."""
+def _keeping_what_is_done() -> Iterator[list[int]]:
+    """Ctrl-C, or being told to end, ends a run at its next hour; further ones do not keep what was done from being written."""
     stopped: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: stopped.append(number))
+    before = {number: signal.signal(number, lambda got, _frame: stopped.append(got)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with Progress(*BAR, console=console, transient=True) as bar:
-
-            def ask(name: str) -> Ask:
-                task = bar.add_task(name, total=1.0)
-
-                def tell(share: float) -> bool:
-                    bar.update(task, completed=share)
-                    return not stopped
-
-                return tell
-
-            yield ask
+        yield stopped
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _picture(result: Result, without: Result | None) -> Table:

@@ -1,9 +1,11 @@
 """`apis simulate`: the same seed is the same run, looks for a reason are as good as looks all the time, and figures add up."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time
 import json
 from pathlib import Path
+import signal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,9 +19,9 @@ from apis_core.model.scenario import Scenario
 from apis_core.model.view import Snapshot, UnitView
 from apis_core.presets import community_hardware, community_policy, community_scenario
 from apis_core.rules.lifecycle import Outcome, outcome
-from apis_core.simulation import indicators, output
+from apis_core.simulation import indicators, output, run
 from apis_core.simulation.options import Options
-from apis_core.simulation.run import simulate
+from apis_core.simulation.run import Progress, simulate
 from apis_core.simulation.tables import Result
 
 JUNE = datetime(2021, 6, 1)  # noqa: DTZ001 - the houses' local time
@@ -90,6 +92,36 @@ def test_looks_for_a_reason_agree_with_looks_all_the_time() -> None:
 def test_an_interrupted_run_keeps_what_is_done() -> None:
     result = simulate(A_DAY, lambda share: share < 0.3)
     assert 0.2 < result.hours[-1].elapsed_s / 86_400 < 0.5
+
+
+def test_what_is_done_is_written_whoever_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told_to_end(options: Options, progress: Progress) -> Result:
+        def tell(share: float) -> bool:
+            if share > within:
+                signal.raise_signal(signal.SIGTERM)
+            return progress(share)
+
+        return simulate(options, tell)
+
+    def impatient(*arguments: Any) -> Iterator[Path]:
+        signal.raise_signal(signal.SIGINT)
+        yield from write(*arguments)
+
+    write, within = output.write, 0.1
+    monkeypatch.setattr(run, "simulate", told_to_end)
+    monkeypatch.setattr(output, "write", impatient)
+    before = signal.getsignal(signal.SIGTERM)
+    ran = CliRunner().invoke(cli, ["simulate", "--units", "2", "--days", "3", "--out", str(tmp_path)])
+    assert ran.exit_code == 0, ran.output
+    assert "interrupted after" in ran.output
+    assert (tmp_path / "summary.json").is_file()
+    assert signal.getsignal(signal.SIGTERM) is before
+    within = -1.0
+    for more in ([], ["--compare"]):
+        ran = CliRunner().invoke(cli, ["simulate", "--units", "2", "--days", "3", "--out", str(tmp_path / "none"), *more])
+        assert ran.exit_code == 130, ran.output
+        assert "before its first hour was over" in ran.output
+    assert not list((tmp_path / "none").iterdir())
 
 
 def test_the_command_writes_summary_tables_and_a_report(tmp_path: Path) -> None:
