@@ -82,43 +82,38 @@ async def open_community(
         ApisError: if a unit cannot start.
 
     """
-    # Files are opened beside the event loop, which may be somebody else's.
-    lock = await asyncio.to_thread(lock_cluster, setups[0], data_dir)
-    writer = LedgerWriter(await asyncio.to_thread(open_ledger, data_dir), threaded=True)
-    store_file = await asyncio.to_thread(open_store, data_dir)
-    connector = aiohttp.TCPConnector(limit=0)
-    try:
-        async with aiohttp.ClientSession(connector=connector) as session:
-            clock: WallClock = WallClock()
-            if all(setup.system_type == EMULATED for setup in setups):
-                clock = await _follow_device(session, setups[0])
-            hub = EmbeddedHub(store_file, clock.wall)
-            await _take_over(hub.store)
-            await _agreed_policy(hub.store, setups)
-            guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
-            workshop = Workshop(session, hub, writer, guards, clock, random.Random(seed))
-            nodes, absent = await _open_patiently(workshop, setups)
-            community = LocalCommunity(tuple(nodes), clock)
-            community.absent.update(setup.settings.unit_id for setup in absent)
-            workshop.on_leaving = community.reference_leaves
-            community.checkpoints = [writer.checkpoint, store_file.checkpoint]
-            community.maker = _maker(workshop, community, setups[0])
-            community.plans.update({setup.plan.unit_id: setup.plan for setup in setups if setup.plan is not None})
-            _look_who_is_missing(community)
-            community.guard, community.end_within_s = guards.scope, end_within_s
-            if isinstance(guards, GuardProcess):
-                guards.on_leaving = community.reference_leaves
-            helpers = _helpers(community, session, setups, clock, guards)
-            try:
-                async with _helped(community, [*helpers, _keep_trying(community, workshop, setups)], patient=setups[0].files is None):
-                    yield community
-            finally:
-                if isinstance(guards, GuardProcess):
-                    await guards.close()
-    finally:
-        await store_file.close()
-        await writer.close()
-        lock.close()
+    async with contextlib.AsyncExitStack() as opened:
+        # Files are opened beside the event loop, which may be somebody else's; whatever fails, what is open is closed.
+        opened.callback((await asyncio.to_thread(lock_cluster, setups[0], data_dir)).close)
+        writer = LedgerWriter(await asyncio.to_thread(open_ledger, data_dir), threaded=True)
+        opened.push_async_callback(writer.close)
+        store_file = await asyncio.to_thread(open_store, data_dir)
+        opened.push_async_callback(store_file.close)
+        session = await opened.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        clock: WallClock = WallClock()
+        if all(setup.system_type == EMULATED for setup in setups):
+            clock = await _follow_device(session, setups[0])
+        hub = EmbeddedHub(store_file, clock.wall)
+        await _take_over(hub.store)
+        await _agreed_policy(hub.store, setups)
+        guards = GuardProcess(data_dir, clock) if guarded else MemoryGuard(clock)
+        if isinstance(guards, GuardProcess):
+            opened.push_async_callback(guards.close)
+        workshop = Workshop(session, hub, writer, guards, clock, random.Random(seed))
+        nodes, absent = await _open_patiently(workshop, setups)
+        community = LocalCommunity(tuple(nodes), clock)
+        community.absent.update(setup.settings.unit_id for setup in absent)
+        workshop.on_leaving = community.reference_leaves
+        community.checkpoints = [writer.checkpoint, store_file.checkpoint]
+        community.maker = _maker(workshop, community, setups[0])
+        community.plans.update({setup.plan.unit_id: setup.plan for setup in setups if setup.plan is not None})
+        _look_who_is_missing(community)
+        community.guard, community.end_within_s = guards.scope, end_within_s
+        if isinstance(guards, GuardProcess):
+            guards.on_leaving = community.reference_leaves
+        helpers = _helpers(community, session, setups, clock, guards)
+        async with _helped(community, [*helpers, _keep_trying(community, workshop, setups)], patient=setups[0].files is None):
+            yield community
 
 
 @contextlib.asynccontextmanager

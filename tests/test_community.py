@@ -21,7 +21,7 @@ from apis_core.emulator.world import World
 from apis_core.local_community import LocalCommunity
 from apis_core.model.converter import ConverterMode
 from apis_core.model.deal import Deal, Direction
-from apis_core.model.errors import ApisError, CommandRefusedError, ConfigError, DriverError
+from apis_core.model.errors import ApisError, CommandRefusedError, ConfigError, DriverError, LedgerError
 from apis_core.model.installation import Address
 from apis_core.model.modes import Command, CommandKind, OperationMode
 from apis_core.model.rule_change import RuleChange
@@ -83,6 +83,24 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             yield House(remote, local, world, port)
             await remote.close()
             await runner.cleanup()
+
+
+async def test_a_ledger_that_does_not_open_keeps_nothing_from_a_second_try(tmp_path: Path) -> None:
+    policy, address = policy_for(3), Address("127.0.0.1", 1)
+    setups = planned_setups([UnitPlan("E001", "dcdc_emulator", hardware(), scenario(), address, address)], policy, UTC, "test")
+    (tmp_path / kept.DATABASE_NAME).write_bytes(b"this is no database" * 100)
+    refused = None
+    try:
+        async with app.open_community(setups, tmp_path, guarded=False):
+            raise AssertionError
+    except LedgerError as error:
+        # Kept as a caller would that says later why: what it holds on to must not be the folder's lock.
+        refused = error
+    (tmp_path / kept.DATABASE_NAME).unlink()
+    with pytest.raises(DriverError):
+        async with app.open_community(setups, tmp_path, guarded=False):
+            raise AssertionError
+    assert refused is not None
 
 
 async def test_units_come_change_and_go_while_others_share(house: House) -> None:
