@@ -202,6 +202,13 @@ async def test_the_guard_process_writes_watches_and_latches(tmp_path: Path) -> N
             await second.write(charge, epoch=2, deadline_s=clock.wall() + 2, role=GuardRole.CURRENT)
         await second.arm(GuardRole.OFF, 2, bench.orders("E002"))
         await second.write(charge, epoch=2, deadline_s=clock.wall() + 2, role=GuardRole.CURRENT)
+        # A guard of another folder does not get the converter, and says why.
+        (tmp_path / "other").mkdir()
+        stranger = Bench(tmp_path / "other", port, bench.units)
+        stranger.folder = bench.folder
+        with pytest.raises(DriverError, match="another guard watches over E002; it lets go 15 s after"):
+            await stranger.unit("E002").arm(GuardRole.OFF, 9, bench.orders("E002"))
+        await stranger.client.close()
         # Another node takes the running guard over, and told to end it takes the converter off at once.
         pid = bench.pid
         await bench.client.close()

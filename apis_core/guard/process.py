@@ -53,6 +53,18 @@ def boot_id() -> str:
         return ""
 
 
+def _locked(claim: dict[str, Any]) -> IO[str]:
+    """A converter's lock, held: two guards would stop each other's deals."""
+    lock = open(claim["lock"], "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        found = f"{claim['base']}: another guard watches over {claim['unit']}"
+        raise OSError(f"{found}; it lets go {LONELY_S:g} s after its own program has ended and the converter is off") from None
+    return lock
+
+
 class Device:
     """How a converter is reached: what puts it to wait, what asks for its mode, and what its answers show."""
 
@@ -225,7 +237,7 @@ class Guard:
             number = message.get("id")
             answer = getattr(self, "do_" + message["do"])(client, message)
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-            answer = {"error": repr(error)}
+            answer = {"error": str(error) if isinstance(error, OSError) else repr(error)}
         if answer is not None:
             self._answer(client, number, answer)
 
@@ -256,9 +268,7 @@ class Guard:
                 # A policy's other voltage makes another wait.
                 self.devices[unit_id].wait, self.devices[unit_id].waiting = message["wait"], message["waiting"]
             else:
-                lock = open(message["lock"], "w")
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.devices[unit_id] = device = Device(message, lock)
+                self.devices[unit_id] = device = Device(message, _locked(message))
                 threading.Thread(target=self._work, args=(unit_id, device), daemon=True).start()
             watched = dead_man.Watched(message["line"], message["currentS"], message["referenceS"])
             self.mind.arm(unit_id, watched, message["role"], message["epoch"], now_s())
