@@ -103,6 +103,17 @@ async def test_a_ledger_that_does_not_open_keeps_nothing_from_a_second_try(tmp_p
     assert refused is not None
 
 
+async def test_a_deal_that_the_line_cannot_carry_is_refused_before_it_is_made(house: House) -> None:
+    face = house.face
+    await face.set_mode(OperationMode.STOP, None, ME)
+    await face.propose(replace(await face.policy(), sum_of_deal_grid_current_max_a=1.5), ME)
+    await face.set_mode(OperationMode.HETERONOMOUS, None, ME)
+    first = await face.create_deal("E001", "E002", 30, who=ME)
+    with pytest.raises(CommandRefusedError, match=r"all deals together would take 2 A, the line carries 1\.5 A"):
+        await face.create_deal("E003", "E002", 30, who=ME)
+    assert [deal.deal_id for deal in house.local.board.deals()] == [first.deal_id]
+
+
 async def test_units_come_change_and_go_while_others_share(house: House) -> None:
     face = house.face
     deal = await face.create_deal("E001", "E002", 30, who=ME)

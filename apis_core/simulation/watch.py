@@ -45,6 +45,7 @@ class Watchman:
         self._accepted: dict[str, frozenset[Direction]] = dict.fromkeys(nodes, frozenset(Direction))
         self._bands: dict[str, TimeBand | None] = {}
         self._next_band_s = -math.inf
+        self._is_full = False
         # What was found out in this moment, as long as no deal has changed.
         self._moment, self._now = (-1.0, 0), dict[tuple[str, Direction], bool]()
         self._changed = board.listen(lambda key: key.startswith(DEAL))
@@ -117,21 +118,23 @@ class Watchman:
             self._accepted[unit_id] = await self._nodes[unit_id].mediator.accepted_directions()
         return frozenset().union(*(self._accepted[unit_id] for unit_id in unit_ids))
 
-    async def _wake(self, unit_ids: Collection[str]) -> None:
-        """These may want something else now; so may who asked in vain for what one of them accepts."""
+    async def _wake(self, unit_ids: Collection[str], *, has_room: bool = False) -> None:
+        """These may want something else now; so may who asked in vain for what one of them accepts, or for room on the line."""
         accepted = await self._look_at(unit_ids)
         for unit_id, node in self._nodes.items():
             vain = node.user.asks_in_vain
             if unit_id in unit_ids:
                 node.user.look_anew()
-            elif vain is not None and vain.opposite in accepted:
+            elif vain is not None and (vain.opposite in accepted or has_room):
                 node.user.wake.set()
 
     async def _follow_deals(self) -> None:
         """Who had a deal that has left the store may want another, or accept one; who has made one accepts less."""
         known, self._known = self._known, {deal.deal_id: deal.unit_ids for deal in self._board.deals()}
         await self._look_at({unit_id for deal_id in set(self._known) - set(known) for unit_id in self._known[deal_id]})
-        await self._wake({unit_id for deal_id in set(known) - set(self._known) for unit_id in known[deal_id]})
+        was_full, self._is_full = self._is_full, next(iter(self._nodes.values())).mediator.line_is_full() is not None
+        ended = {unit_id for deal_id in set(known) - set(self._known) for unit_id in known[deal_id]}
+        await self._wake(ended, has_room=was_full and not self._is_full)
 
     def _aim(self) -> None:
         """The edges next to where each battery is."""

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 import contextlib
+from decimal import Decimal
 import logging
 
 from ..model.deal import Deal
 from ..model.errors import MessageError, StoreConflictError
 from ..model.modes import OperationMode
 from ..ports import Entry, Json, Store
+from ..rules import admission
 from ..rules.modes import global_mode
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Board:
         self.marks_version = 0
         self._deals: tuple[Deal, ...] | None = None
         self._open: tuple[Deal, ...] | None = None
+        self._agreed_a: Decimal | None = None
         self._own: dict[str, tuple[Deal, ...]] = {}
         self._listeners: dict[asyncio.Event, Callable[[str], bool]] = {}
 
@@ -58,7 +61,7 @@ class Board:
         self._entries[entry.key] = entry
         self.version += 1
         if entry.key.startswith(DEAL):
-            self._deals = self._open = None
+            self._deals = self._open = self._agreed_a = None
             self._own.clear()
             if deal is not None:
                 self._parsed[entry.key] = (entry.revision, deal)
@@ -102,6 +105,16 @@ class Board:
         if self._open is None:
             self._open = tuple(deal for deal in self.deals() if not deal.is_ended)
         return self._open
+
+    def lasting_deals(self) -> tuple[Deal, ...]:
+        """Those that the line has to carry beside one that is agreed now: what is being stopped is off before another begins."""
+        return tuple(deal for deal in self.open_deals() if deal.stop_time is None)
+
+    def agreed_a(self) -> Decimal:
+        """What those take of the line together [A]."""
+        if self._agreed_a is None:
+            self._agreed_a = admission.agreed_a(self.lasting_deals())
+        return self._agreed_a
 
     def own_deals(self, unit_id: str) -> tuple[Deal, ...]:
         """A unit's deals that have not ended."""

@@ -17,7 +17,7 @@ from ..model.modes import OperationMode
 from ..model.negotiation import Decline, Offer
 from ..model.times import format_time, parse_time
 from ..ports import Clock, Cluster, Entry, Json, Ledger
-from ..rules import demand, matching, slots
+from ..rules import admission, demand, matching, slots
 from .board import DEAL, Board
 from .settings import Settings
 from .subjects import CONFIRM, RELEASE, REQUEST
@@ -96,6 +96,11 @@ class Mediator:
         deals = self._board.own_deals(unit_id)
         return slots.refusal(unit_id, direction, grid_current_a, capacity_a, deals, self.promises(besides))
 
+    def line_is_full(self) -> str | None:
+        """Why the line has no room for one more deal, whoever makes it, or None."""
+        policy = self._settings.policy
+        return admission.is_full(self._board.agreed_a(), policy.deal_grid_current_a, policy)
+
     async def accepted_directions(self) -> frozenset[Direction]:
         """What the unit might accept until its deals or its battery's band change, whoever asks."""
         if self._board.own_deals(self._settings.unit_id):
@@ -170,6 +175,9 @@ class Mediator:
             offers[0], offers[1], amount_wh, deal_id=self._new_id(), negotiation_id=self._new_id(), create_time=self._clock.now()
         )
         deal = deal.changed(faults=faults)
+        full = admission.refusal(deal, self._board.lasting_deals(), self._settings.policy)
+        if full is not None:
+            raise CommandRefusedError(full)
         try:
             grants, voltages = await self._grants(deal, (requester, accepter))
         except ApisError as error:
@@ -257,6 +265,9 @@ class Mediator:
         deal = matching.make_deal(
             offer, chosen, amount, deal_id=self._new_id(), negotiation_id=negotiation_id, create_time=self._clock.now()
         )
+        full = admission.refusal(deal, self._board.lasting_deals(), self._settings.policy)
+        if full is not None:
+            return Decline(chosen.unit_id, full)
         try:
             answer = await self._cluster.request(chosen.unit_id, CONFIRM, {"deal": deal.to_json()}, MESSAGE_TIMEOUT_S)
         except ApisError as error:

@@ -41,7 +41,7 @@ class User:
         self._rng = rng
         self._willing = willing
         self._failures = 0
-        self._asked: Direction | None = None
+        self._vain: Direction | None = None
         self._mediator: Mediator | None = None
         self.last_decline = ""
         # Set by whoever knows that the unit may want something else now.
@@ -53,18 +53,19 @@ class User:
 
     @property
     def asks_in_vain(self) -> Direction | None:
-        """What the unit's last request was for, if it found nobody."""
-        return self._asked if self._failures else None
+        """What the unit wanted last, if it found nobody, or no room on the line."""
+        return self._vain
 
     def look_anew(self) -> None:
         """The unit may want something else now: what it asked for in vain is forgotten."""
-        self._failures = 0
+        self._failures, self._vain = 0, None
         self.wake.set()
 
-    def _is_nobody_there(self) -> bool:
-        """Whether the unit asked in vain, and it is known that nobody accepts what it asked for now either."""
-        vain = self.asks_in_vain
-        return vain is not None and self._mediator is not None and self._mediator.is_nobody_there(vain.opposite)
+    def _would_ask_in_vain(self) -> bool:
+        """Whether the unit asked in vain, and it is known that it would do so now as well."""
+        if self._vain is None or self._mediator is None:
+            return False
+        return self._mediator.line_is_full() is not None or self._mediator.is_nobody_there(self._vain.opposite)
 
     def standing(self) -> demand.Standing | Decline:
         """The unit's position now, or why it cannot be told."""
@@ -96,7 +97,7 @@ class User:
             if self._clock.is_quiet and last_s is not None:
                 await self._clock.sleep(next_on_grid_s(self._clock.monotonic(), self._settings.policy.house_keeping_period_s))
                 self.wake.clear()
-                if self._is_nobody_there():
+                if self._would_ask_in_vain():
                     continue
             last_s = self._clock.monotonic()
             try:
@@ -104,7 +105,7 @@ class User:
             except ApisError as error:
                 decline = str(error)
             if decline is None:
-                self._failures = 0
+                self._failures, self._vain = 0, None
                 self._look_once_more()
             elif decline != self.last_decline:
                 _LOGGER.debug("%s: no request: %s", self._settings.unit_id, decline)
@@ -126,12 +127,15 @@ class User:
             return standing.reason
         offer = demand.request(settings.scenario, standing, settings.policy, settings.hardware)
         if isinstance(offer, Decline):
-            self._failures = 0
+            self._failures, self._vain = 0, None
             return offer.reason
         refusal = self._mediator.refusal(offer.direction, offer.grid_current_a)
         if refusal is not None:
             return refusal
-        self._asked = offer.direction
+        self._vain = offer.direction
+        full = self._mediator.line_is_full()
+        if full is not None:
+            return full
         result = await self._mediator.negotiate(offer)
         if isinstance(result, Decline):
             self._failures += 1

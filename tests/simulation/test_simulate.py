@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time
+import itertools
 import json
 from pathlib import Path
 import signal
@@ -87,6 +88,17 @@ def test_looks_for_a_reason_agree_with_looks_all_the_time() -> None:
     for name, within in (("load", 0.001), ("solar", 0.001), ("mains", 0.001), ("grid_in", 0.005), ("grid_out", 0.005)):
         here, there = (float(run.hours[-1].totals_wh[name].sum()) for run in (quiet, ticking))
         assert here == pytest.approx(there, rel=within), name
+
+
+def test_no_deal_is_agreed_that_the_line_has_no_room_for() -> None:
+    policy = replace(community_policy(A_DAY.units), sum_of_deal_grid_current_max_a=4.0)
+    result = simulate(replace(A_DAY, policy=policy, days=0.6))
+    changes = sorted([(deal.activate_time, 1) for deal in result.deals] + [(deal.deactivate_time, -1) for deal in result.deals])
+    at_once = list(itertools.accumulate(change for _, change in changes))
+    # Two deals of 2 A are what it carries: that much is made use of, and none was made to be thrown away.
+    assert max(at_once) == 2
+    assert len(result.deals) > 10
+    assert {outcome(deal) for deal in result.deals} == {Outcome.COMPLETED}
 
 
 def test_an_interrupted_run_keeps_what_is_done() -> None:
