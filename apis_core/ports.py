@@ -76,6 +76,7 @@ class Capabilities:
     `largest_grid_current_a` and `grid_voltage_range_v`: what the device permits, None where it does not say. `has_droop`
     False or `charge_only` True: it cannot hold the line's voltage; a device that only charges never gives energy.
     `base_url`: where a guard sends the driver's requests. `version`: of a driver that says how it is (`Driver.health`).
+    `reads_at_once`: a reading takes no time and no bus, so that whoever decides reads first.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Capabilities:
     charge_only: bool = False
     base_url: str = ""
     version: str = ""
+    reads_at_once: bool = False
 
     @property
     def can_hold_voltage(self) -> bool:

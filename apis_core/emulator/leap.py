@@ -56,19 +56,30 @@ class LeapingEngine(Engine):
                 super().advance_to(min(elapsed_s, self._grid_after(self.elapsed_s)))
         super().advance_to(elapsed_s)
 
-    def first_outside_s(self, low_wh: Array, high_wh: Array) -> float:
-        """Until when batteries stay between two energies if nobody commands anything, no later than what is known [elapsed s].
+    def without_exchange_wh(self) -> Array:
+        """What batteries would hold if nothing had ever come or gone over the line [Wh]: it changes with sun and load alone."""
+        energy: Array = self.energy_wh - self.battery_integral_wh
+        return energy
 
-        The moment after the first crossing, or the end of the present interval of sun and load.
+    def first_outside_s(self, low_wh: Array, high_wh: Array) -> float:
+        """Until when energies stay between two bounds if nobody commands anything, no later than what is known [elapsed s].
+
+        The moment after the first crossing, or the end of the present interval of sun and load. Bounds of shape (2, N): for
+        what is in the batteries, and for `without_exchange_wh`.
         """
         begin_s = self._grid_after(self.elapsed_s)
         steps = self._steps_known(begin_s)
         hours = (begin_s - self.elapsed_s) / 3600
-        energy_wh = np.clip(self.energy_wh + self.flow_w * hours, 0.0, self.capacity_wh)
+        inside_wh = np.clip(self.energy_wh + self.flow_w * hours, 0.0, self.capacity_wh)
+        own_flow_w = self.flow_w - self.battery_power_w
+        energy_wh = np.concatenate([inside_wh, self.without_exchange_wh() + own_flow_w * hours])
+        low_wh, high_wh = low_wh.ravel(), high_wh.ravel()
         outside = (energy_wh <= low_wh) | (energy_wh >= high_wh)
         if outside.any():
             return begin_s
-        steps = _steps_to_edge(energy_wh, self.flow_w, self._slope_w(), low_wh, high_wh, steps) if steps > 1 else 1
+        if steps > 1:
+            flow_w, slope_w = np.concatenate([self.flow_w, own_flow_w]), np.tile(self._slope_w(), 2)
+            steps = _steps_to_edge(energy_wh, flow_w, slope_w, low_wh, high_wh, steps)
         return begin_s + max(1, steps) * STEP_S
 
     @staticmethod

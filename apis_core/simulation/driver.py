@@ -1,5 +1,7 @@
 """An emulated device without the words of its API in between: what a node reads and writes is the same, only faster."""
 
+from dataclasses import replace
+
 from ..drivers.emulator import EmulatorDriver
 from ..emulator.api import TEMPERATURE_C
 from ..emulator.engine import MODES
@@ -15,6 +17,7 @@ class DirectDriver(EmulatorDriver):
     def __init__(self, unit_id: str, world: World) -> None:
         """A unit of `world` that has no faults."""
         super().__init__(unit_id, world.send)
+        self._capabilities = replace(self._capabilities, reads_at_once=True)
         self._world = world
         self._unit = world.engine.index[unit_id]
         self._seen: tuple[tuple[float, int], Converter] | None = None

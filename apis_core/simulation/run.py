@@ -101,7 +101,9 @@ class Simulation:
             await node.kill()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for failed in (end for end in ends if isinstance(end, Exception)):
+            raise failed
         return Result(options, tuple(self.hours), tuple(self.deals.values()), tuple(self.errors))
 
 

@@ -207,8 +207,8 @@ class Controller:
         return self.reading if self.reading_age_s() <= limit_s else None
 
     async def bring_up_to_date(self) -> bool:
-        """In a quiet run nobody reads periodically: whoever is asked looks first; whether it had to. Raises DriverError."""
-        if not self._clock.is_quiet or self.reading_age_s() <= 0:
+        """Where a reading costs nothing, whoever is asked looks first; whether it had to. Raises DriverError."""
+        if not self._driver.capabilities.reads_at_once or self.reading_age_s() <= 0:
             return False
         await self.refresh()
         return True

@@ -105,10 +105,14 @@ class Mediator:
         """What the unit might accept until its deals or its battery's band change, whoever asks."""
         if self._board.own_deals(self._settings.unit_id):
             # What it expects to have changes with its load while its deals go on.
-            room_a = self._settings.policy.deal_grid_current_a
-            return frozenset(direction for direction in Direction if self.refusal(direction, room_a) is None)
+            return self.directions_with_room()
         await self._bring_up_to_date()
         return frozenset(direction for direction in Direction if self.accepts(direction))
+
+    def directions_with_room(self) -> frozenset[Direction]:
+        """What the unit has room for, whatever its battery holds."""
+        room_a = self._settings.policy.deal_grid_current_a
+        return frozenset(direction for direction in Direction if self.refusal(direction, room_a) is None)
 
     def accepts(self, direction: Direction) -> bool:
         """Whether the unit accepts to do this, whoever asks, by what was last read; where it cannot be told, it may."""

@@ -11,7 +11,7 @@ from ..model.modes import OperationMode
 from ..model.negotiation import Decline
 from ..ports import Clock
 from ..rules import demand, slots
-from ..rules.schedule import next_on_grid_s, next_request_s
+from ..rules.schedule import next_request_s
 from ..waiting import wait_for
 from .board import Board
 from .controller import Controller
@@ -38,12 +38,16 @@ class User:
         self._board = board
         self._controller = controller
         self._clock = clock
-        self._rng = rng
+        # Its own, so that how often it looked changes no other draw.
+        self._rng = random.Random(rng.random())
         self._willing = willing
         self._failures = 0
+        self._is_refused = False
         self._vain: Direction | None = None
         self._mediator: Mediator | None = None
         self.last_decline = ""
+        # For a quiet run: whether what the unit wants, or gets, may change at any moment now.
+        self.looks_always: Callable[[], bool] = lambda: False
         # Set by whoever knows that the unit may want something else now.
         self.wake = asyncio.Event()
 
@@ -58,14 +62,20 @@ class User:
 
     def look_anew(self) -> None:
         """The unit may want something else now: what it asked for in vain is forgotten."""
-        self._failures, self._vain = 0, None
+        self._vain = None
         self.wake.set()
 
-    def _would_ask_in_vain(self) -> bool:
-        """Whether the unit asked in vain, and it is known that it would do so now as well."""
-        if self._vain is None or self._mediator is None:
+    def _asks_in_vain_again(self) -> bool:
+        """Whether the unit asked in vain, and it is foreseen that it does so now as well; nobody is asked then."""
+        if not self._clock.is_quiet or self._vain is None or self._mediator is None:
             return False
-        return self._mediator.line_is_full() is not None or self._mediator.is_nobody_there(self._vain.opposite)
+        if self._mediator.line_is_full() is not None:
+            self._is_refused = False
+            return True
+        if self._mediator.is_nobody_there(self._vain.opposite):
+            self._failures, self._is_refused = self._failures + 1, True
+            return True
+        return False
 
     def standing(self) -> demand.Standing | Decline:
         """The unit's position now, or why it cannot be told."""
@@ -90,26 +100,47 @@ class User:
 
     async def run(self) -> None:
         """Look at the battery at the house-keeping period; after vain requests more rarely."""
-        last_s: float | None = None
+        due_s = self._next_s(None)
         while True:
-            period_s = self._clock.period(self._settings.policy.house_keeping_period_s)
-            await wait_for(self._clock, next_request_s(last_s, period_s, self._failures, self._rng.random()), self.wake)
-            if self._clock.is_quiet and last_s is not None:
-                await self._clock.sleep(next_on_grid_s(self._clock.monotonic(), self._settings.policy.house_keeping_period_s))
-                self.wake.clear()
-                if self._would_ask_in_vain():
-                    continue
-            last_s = self._clock.monotonic()
-            try:
-                decline = await self.look()
-            except ApisError as error:
-                decline = str(error)
-            if decline is None:
-                self._failures, self._vain = 0, None
-                self._look_once_more()
-            elif decline != self.last_decline:
-                _LOGGER.debug("%s: no request: %s", self._settings.unit_id, decline)
-            self.last_decline = decline or ""
+            if self._clock.is_quiet and due_s > 0:
+                due_s = await self._due_with_reason(due_s)
+            else:
+                await wait_for(self._clock, due_s, self.wake)
+            looked_s = self._clock.monotonic()
+            if not self._asks_in_vain_again():
+                await self._look_and_note()
+            due_s = self._next_s(looked_s)
+
+    def _next_s(self, last_s: float | None) -> float:
+        period_s = self._settings.policy.house_keeping_period_s
+        if not self._clock.is_quiet:
+            period_s = self._clock.period(period_s)
+        return next_request_s(last_s, period_s, self._failures, self._rng.random())
+
+    async def _due_with_reason(self, due_s: float) -> float:
+        """Wait for a reason to look, and then for the moment of the next look; those before it would have changed nothing."""
+        if not self.looks_always():
+            await self.wake.wait()
+        now_s = self._clock.monotonic()
+        while due_s < now_s:
+            if self._is_refused:
+                self._failures += 1
+            due_s = self._next_s(due_s)
+        await self._clock.sleep(due_s - now_s)
+        self.wake.clear()
+        return due_s
+
+    async def _look_and_note(self) -> None:
+        try:
+            decline = await self.look()
+        except ApisError as error:
+            decline = str(error)
+        if decline is None:
+            self._failures, self._vain, self._is_refused = 0, None, False
+            self._look_once_more()
+        elif decline != self.last_decline:
+            _LOGGER.debug("%s: no request: %s", self._settings.unit_id, decline)
+        self.last_decline = decline or ""
 
     def _look_once_more(self) -> None:
         """After a deal there may be room for one more; where nobody looks periodically, this is a reason to look."""
@@ -127,17 +158,17 @@ class User:
             return standing.reason
         offer = demand.request(settings.scenario, standing, settings.policy, settings.hardware)
         if isinstance(offer, Decline):
-            self._failures, self._vain = 0, None
+            self._failures, self._vain, self._is_refused = 0, None, False
             return offer.reason
         refusal = self._mediator.refusal(offer.direction, offer.grid_current_a)
         if refusal is not None:
             return refusal
-        self._vain = offer.direction
+        self._vain, self._is_refused = offer.direction, False
         full = self._mediator.line_is_full()
         if full is not None:
             return full
         result = await self._mediator.negotiate(offer)
         if isinstance(result, Decline):
-            self._failures += 1
+            self._failures, self._is_refused = self._failures + 1, True
             return result.reason
         return None

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apis_core.cli import cli, main
+from apis_core.model.deal import Deal
 from apis_core.model.errors import Category, ConfigError, ErrorReport, Extent, Level
 from apis_core.model.scenario import Scenario
 from apis_core.model.view import Snapshot, UnitView
@@ -27,6 +28,7 @@ from apis_core.simulation.tables import Result
 
 JUNE = datetime(2021, 6, 1)  # noqa: DTZ001 - the houses' local time
 A_DAY = Options(units=8, days=1.0, start=JUNE, load_scale=0.6)
+THREE_DAYS = Options(units=2, days=3.0, start=JUNE.replace(month=11), solars_kw=(8.0, 0.0))
 A_MORNING = Options(units=4, days=0.15, start=JUNE.replace(hour=8), load_scale=0.3, charges_pct=(95, 38))
 
 
@@ -79,15 +81,21 @@ def test_every_hour_and_every_house_adds_up_to_the_whole(shared: Result) -> None
 
 
 def test_looks_for_a_reason_agree_with_looks_all_the_time() -> None:
-    quiet, ticking = (simulate(replace(A_MORNING, every_tick=ticks)) for ticks in (False, True))
-    assert len(quiet.deals) > 5
-    assert len(ticking.deals) == len(quiet.deals)
-    amounts = [[round(deal.cumulate_amount_wh, 1) for deal in run.deals] for run in (quiet, ticking)]
-    assert amounts[0] == amounts[1]
-    # What two units lose on the way depends on who holds the voltage; who asks whom first differs where several ask at once.
-    for name, within in (("load", 0.001), ("solar", 0.001), ("mains", 0.001), ("grid_in", 0.005), ("grid_out", 0.005)):
-        here, there = (float(run.hours[-1].totals_wh[name].sum()) for run in (quiet, ticking))
-        assert here == pytest.approx(there, rel=within), name
+    quiet, ticking = (simulate(replace(THREE_DAYS, every_tick=ticks)) for ticks in (False, True))
+    assert len(quiet.deals) > 100
+    assert [_who(deal) for deal in quiet.deals] == [_who(deal) for deal in ticking.deals]
+    assert _moments(quiet) == pytest.approx(_moments(ticking), abs=2.0)
+    for name, here_wh in quiet.hours[-1].totals_wh.items():
+        assert float(here_wh.sum()) == pytest.approx(float(ticking.hours[-1].totals_wh[name].sum()), rel=0.001), name
+
+
+def _who(deal: Deal) -> tuple[object, ...]:
+    return deal.request_unit_id, deal.direction, deal.accept_unit_id, round(deal.cumulate_amount_wh)
+
+
+def _moments(result: Result) -> list[float]:
+    moments = (moment for deal in result.deals for moment in (deal.create_time, deal.activate_time, deal.stop_time))
+    return [moment.timestamp() for moment in moments if moment is not None]
 
 
 def test_no_deal_is_agreed_that_the_line_has_no_room_for() -> None:
@@ -267,17 +275,13 @@ def test_what_is_no_diagnostics_is_told(
     assert words in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_run_with_every_tick_goes_on_after_two_readings_of_one_moment() -> None:
-    result = simulate(Options(units=4, days=2.8, seed=3, load_scale=0.4, every_tick=True))
-    assert result.hours[-1].elapsed_s == pytest.approx(2.8 * 86_400)
-
-
 def test_deals_under_way_at_the_end_are_told_with_what_they_have_exchanged() -> None:
-    result = simulate(Options(units=4, days=0.3595, seed=7))
-    (live,) = (deal for deal in result.deals if not deal.is_ended)
+    result = simulate(Options(units=4, days=0.369, seed=7))
+    live = [deal for deal in result.deals if not deal.is_ended]
+    assert len(live) == len(result.deals) > 1
     exchanged_wh = sum(result.hours[-1].totals_wh["grid_in"])
-    assert live.side_energy(live.charge_unit_id).grid_wh == pytest.approx(exchanged_wh, rel=0.02)
-    assert indicators.community(result)["deals_live"] == 1
+    assert sum(deal.side_energy(deal.charge_unit_id).grid_wh for deal in live) == pytest.approx(exchanged_wh, rel=0.02)
+    assert indicators.community(result)["deals_live"] == len(live)
 
 
 @pytest.mark.parametrize("days", ["0.1234", "0.0777", "0.3"])
