@@ -94,6 +94,8 @@ class Access:
         self.trials = Trials(tell)
         self._unanswered: set[asyncio.Task[Converter]] = set()
         self.two_references_since_s: float | None = None
+        # Who was last read holding the line's voltage: when it is lost, nobody's mode tells any more.
+        self.last_reference_unit_id: str | None = None
         self._stranger_s: tuple[float, float] | None = None
 
     @property
@@ -177,8 +179,8 @@ class Access:
         if brackets:
             await self._have_reference_read(unit_id)
         try:
-            message = {**command.to_json(), "contact": self.contacts.message(self.line()).to_json()}
             self._orders += 1
+            message = {**command.to_json(), "order": self._orders, "contact": self.contacts.message(self.line()).to_json()}
             answer = await self.cluster.request(unit_id, COMMAND, message, within_s or 2 * deadline_s)
             self.contacts.acknowledged(unit_id, renewed_s, sent_s)
         except CommandRefusedError:
@@ -290,7 +292,9 @@ class Access:
             if self._is_known_off(unit_id):
                 converters[unit_id] = replace(converters.get(unit_id, Converter()), mode_code=ConverterMode.WAIT)
         barred = self.barred() | self._silent_since_s.keys()
-        return Line(self.board.open_deals(), converters, self.policy, self.released, barred)
+        line = Line(self.board.open_deals(), converters, self.policy, self.released, barred)
+        self.last_reference_unit_id = line.reference_unit_id or self.last_reference_unit_id
+        return line
 
     @property
     def reference_unit_id(self) -> str | None:

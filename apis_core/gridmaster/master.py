@@ -392,6 +392,11 @@ class GridMaster:
         if by_itself is not None:
             await access.read(*deal.unit_ids)
             deal = await access.count(deal)
+            # What was known may have been one wrong reading, or an answer that came late: what is read now decides.
+            by_itself = self._ended_by_itself(deal)
+            if by_itself is None:
+                self._agenda.predict(deal)
+                return False
             if deal.cumulate_amount_wh >= deal.amount_wh:
                 await endings.stop(access, deal, None)
             elif len(deal.interruptions) >= access.policy.times.reference_losses_max:

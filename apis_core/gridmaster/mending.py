@@ -4,7 +4,7 @@ A lost voltage reference takes its line down: current modes leave at once, and t
 new reference with the energy they have. A unit that nobody can reach counts as on until it is known to be off.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 from ..model.converter import ConverterMode
@@ -35,7 +35,7 @@ async def reference_is_lost(access: Access) -> str | None:
         still = [unit for unit in doubtful if access.fresh_converters({unit}) is None]
         if still or any(access.silent_s(unit) is None and not access.is_stale(unit) for unit in line.reference_unit_ids):
             return None
-    holders = line.reference_unit_ids or tuple(d.unit_on(line.master_side) for d in active if d.is_master)
+    holders = line.reference_unit_ids or _masters(access, line)
     return f"the voltage reference {' and '.join(holders) or 'of the line'} is lost"
 
 
@@ -43,8 +43,9 @@ async def reset_line(access: Access, reason: str) -> None:
     """Current modes to wait, all deals back to their beginning or, where a unit is gone, to their end."""
     line = access.line()
     await emergency_waits(access, _possible_current_modes(access, line), reason)
-    for unit_id in _holders(line):
-        await _ban(access, unit_id)
+    loss = {f"{deal.deal_id} {len(deal.interruptions)}" for deal in line.deals if deal.is_active}
+    for unit_id in dict.fromkeys((*line.reference_unit_ids, *_masters(access, line))):
+        await _ban(access, unit_id, loss)
     # What has flowed until now is in the answers.
     await access.read_what_answers(*sorted(unit for unit in access.members() if access.silent_s(unit) is None))
     limit = access.policy.times.reference_losses_max
@@ -59,9 +60,10 @@ async def reset_line(access: Access, reason: str) -> None:
             continue
 
 
-def _holders(line: Line) -> tuple[str, ...]:
-    masters = tuple(deal.unit_on(line.master_side) for deal in line.deals if deal.is_active and deal.is_master)
-    return tuple(dict.fromkeys((*line.reference_unit_ids, *masters)))
+def _masters(access: Access, line: Line) -> tuple[str, ...]:
+    """The units that held the voltage for the master deals: as last read, else as the policy wants it."""
+    masters, last = (deal for deal in line.deals if deal.is_active and deal.is_master), access.last_reference_unit_id
+    return tuple(last if last is not None and last in deal.unit_ids else deal.unit_on(line.master_side) for deal in masters)
 
 
 def _possible_current_modes(access: Access, line: Line) -> list[str]:
@@ -70,13 +72,19 @@ def _possible_current_modes(access: Access, line: Line) -> list[str]:
     return sorted(unit for unit in access.members() - holders if access.may_be_on(unit) and access.silent_s(unit) is None)
 
 
-async def _ban(access: Access, unit_id: str) -> None:
-    """A unit that lost the reference does not take it again for a while, longer each time."""
-    entry = access.board.value(BAN + unit_id) or {}
+async def _ban(access: Access, unit_id: str, loss: Collection[str]) -> None:
+    """A unit that lost the reference does not take it again for a while, longer each time.
+
+    `loss`: the deals that lost it, and for which time; a reset that is begun once more, here or by the next one, bans nobody again.
+    """
+    stored = await access.cluster.store.get(BAN + unit_id)
+    entry = (None if stored is None else stored.value) or {}
+    if not set(entry.get("loss", ())).isdisjoint(loss):
+        return
     count = int(entry.get("count", 0)) + 1
     length_s = interruptions.ban_s(count, access.policy.times.reference_ban_s)
     until = access.clock.now() + timedelta(seconds=length_s / access.clock.to_wall(1.0))
-    await access.cluster.store.put(BAN + unit_id, {"count": count, "until": until.isoformat()})
+    await access.cluster.store.put(BAN + unit_id, {"count": count, "until": until.isoformat(), "loss": sorted(loss)})
 
 
 async def interrupt(access: Access, deal: Deal, reason: str) -> None:

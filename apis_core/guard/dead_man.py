@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 OFF, CURRENT, REFERENCE = "off", "current", "reference"
 # A wait that was not read back is sent again after so long.
 REPEAT_S = 1.0
+# A device may still carry a write out so long after it was given up: until then a converter that is off is looked at.
+LATE_S = 30.0
 # Who wakes so much later than it wanted to has stood still.
 STANDSTILL_S = 2.0
 # A reference that is overdue after a standstill holds on so long: current modes go first, and they may be slow.
@@ -32,7 +34,7 @@ class Watched:
         self.tripped_s = 0.0
         self.is_off = False
         self.off_s = self.off_since_s = 0.0
-        self.asked_s = float("-inf")
+        self.asked_s = self.late_s = float("-inf")
 
     @property
     def is_doubtful(self) -> bool:
@@ -59,6 +61,7 @@ class DeadMan:
         watched.beat_s = now_s
         watched.is_off = role == OFF
         watched.off_s = watched.off_since_s = now_s
+        watched.late_s = known.late_s if known else watched.late_s
         watched.role = role
         self.units[unit_id] = watched
 
@@ -70,6 +73,10 @@ class DeadMan:
         watched.role = role
         if role != OFF:
             watched.is_off = False
+
+    def unanswered(self, unit_id: str, now_s: float) -> None:
+        """Nobody knows what came of a write that switches on: the device may carry it out later, after a wait even."""
+        self.units[unit_id].late_s = now_s + LATE_S
 
     def beat(self, unit_id: str, now_s: float) -> None:
         """Its unit is well and has the right to go on."""
@@ -124,8 +131,11 @@ class DeadMan:
         return found
 
     def to_read(self, now_s: float) -> set[str]:
-        """The units whose state decides whether a reference without beats may leave before its time."""
-        found: set[str] = set()
+        """Who has to be looked at: units whose state decides whether a reference without beats may leave before its time.
+
+        And those that are off, and may yet be switched on by a write that was given up.
+        """
+        found = {unit_id for unit_id, watched in self.units.items() if self._may_come_on(watched, now_s)}
         for unit_id, watched in self.units.items():
             if self._leaves_early(watched, now_s):
                 found |= {other for other in self._others(unit_id, watched) if self._unread(other, watched)}
@@ -138,7 +148,7 @@ class DeadMan:
         """When to look again at the latest, or None if nobody is on."""
         moments = []
         for watched in self.units.values():
-            if watched.is_doubtful:
+            if watched.is_doubtful or self._may_come_on(watched, now_s):
                 moments.append(watched.asked_s + REPEAT_S)
             elif watched.role != OFF and not watched.trip:
                 limit_s = watched.current_s if watched.role == CURRENT else watched.reference_s
@@ -149,9 +159,13 @@ class DeadMan:
                     moments.append(early_s if early_s > now_s else now_s + REPEAT_S / 4)
         return min(moments, default=None)
 
-    def is_idle(self) -> bool:
-        """Whether every converter is off and nothing is left to do."""
-        return all(watched.role == OFF and not watched.is_doubtful for watched in self.units.values())
+    def is_idle(self, now_s: float = float("inf")) -> bool:
+        """Whether every converter is off and nothing is left to do; without a moment, whatever may come on later."""
+        return all(w.role == OFF and not w.is_doubtful and not self._may_come_on(w, now_s) for w in self.units.values())
+
+    def _may_come_on(self, watched: Watched, now_s: float) -> bool:
+        """Whether a converter that is off may yet be switched on by a write that was given up."""
+        return watched.role == OFF and not watched.is_doubtful and now_s < watched.late_s
 
     def _reason(self, unit_id: str, watched: Watched, now_s: float) -> str:
         if watched.trip or watched.role == OFF:

@@ -133,6 +133,11 @@ class MemoryUnitGuard:
             guard.wake()
         try:
             answer = await guard.drivers[unit_id].write(request)
+        except BaseException:
+            if role not in (None, GuardRole.OFF):
+                mind.unanswered(unit_id, guard.clock.wall())
+                guard.wake()
+            raise
         finally:
             if watched.trip and not is_wait:
                 # It was stopped while this write was on its way, whatever came of that: the wait goes out once more.

@@ -159,7 +159,7 @@ class Guard:
 
     def _is_done(self) -> bool:
         with self.lock:
-            if not self.mind.is_idle():
+            if not self.mind.is_idle(now_s()):
                 return False
             lonely = not self.clients and now_s() - self.alone_since_s > LONELY_S
             return bool(lonely or self.leaving_s is not None)
@@ -358,7 +358,10 @@ class Guard:
             status, text = device.ask(message, message["timeoutS"])
         except (OSError, http.client.HTTPException) as error:
             self._doubt(unit_id, is_wait)
+            self._unanswered(unit_id, role)
             return {"failed": f"{error}" or type(error).__name__}
+        if status != http.client.OK:
+            self._unanswered(unit_id, role)
         with self.lock:
             if role is not None and status == http.client.OK:
                 self._after(unit_id, device, role, text)
@@ -370,6 +373,12 @@ class Guard:
         with self.lock:
             if self.mind.units[unit_id].trip and not is_wait:
                 self.mind.units[unit_id].is_off = False
+
+    def _unanswered(self, unit_id: str, role: str | None) -> None:
+        """A write of which nobody knows what came of it: one that switches on may still do so."""
+        if role not in (None, dead_man.OFF):
+            with self.lock:
+                self.mind.unanswered(unit_id, now_s())
 
     def _after(self, unit_id: str, device: Device, role: str, text: str) -> None:
         if role == dead_man.OFF:

@@ -58,9 +58,13 @@ def pairs(deals: Iterable[Deal], unit_ids: Collection[str]) -> tuple[tuple[str, 
     return (*found, *itertools.batched(sorted(left), 2, strict=False))
 
 
+# Beyond so many a ban grows no longer: of ten minutes it is a day then, and a day without a reference is no moment's trouble.
+DOUBLINGS_MAX = 7
+
+
 def ban_s(losses: int, first_s: float) -> float:
-    """How long a unit that lost the voltage reference for the n-th time does not take it again: doubling [s]."""
-    return first_s * 2.0 ** (losses - 1)
+    """How long a unit that lost the voltage reference for the n-th time does not take it again: doubling up to a limit [s]."""
+    return first_s * 2.0 ** min(losses - 1, DOUBLINGS_MAX)
 
 
 def after_loss(deal: Deal, mark: Mark, final: str | None) -> Deal:

@@ -1,8 +1,8 @@
 """Who wakes whom in a run in which nobody looks periodically.
 
 A unit's wishes change when what is in its battery, with what its deals are still to bring, passes an edge of its scenario,
-when a time band begins, when a deal of its own was made or has ended, or, while it asks in vain, when somebody begins to accept what it asks for. When that will be is foreseen from
-the physics; who accepts nothing of the kind is not asked.
+when a time band begins, when a deal of its own was made or has ended, or, while it asks in vain, when somebody begins to
+accept what it asks for. When that will be is foreseen from the physics; who accepts nothing of the kind is not asked.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,6 +27,8 @@ from ..waiting import wait_for
 LIMIT_MARGIN_WH = 1.5
 # So near to an edge a unit looks at every period: what comes or goes within a step, and what a reading leaves out, is less.
 WISH_MARGIN_WH = 10.0
+# What converters did is taken into account so much later at most.
+CONVERTERS_S = 30.0
 
 
 class Watchman:
@@ -78,8 +80,11 @@ class Watchman:
             self._aim()
             due_s = self._offset_s + self._engine.first_outside_s(self._low_wh, self._high_wh)
             due_s = min(due_s, self._next_band_s)
-            if await wait_for(self._clock, due_s, self._changed):
-                await self._follow_deals()
+            while await wait_for(self._clock, due_s, self._changed):
+                if await self._follow_deals():
+                    break
+                # What a converter does has changed, perhaps, and with it when a battery comes to a limit.
+                due_s = min(due_s, self._clock.monotonic() + CONVERTERS_S)
 
     def _courses_wh(self) -> Array:
         """What is in each battery, and what would be in it without the line [Wh], shape (2, N)."""
@@ -167,14 +172,15 @@ class Watchman:
             elif vain is not None and (vain.opposite in accepted or has_room):
                 node.user.wake.set()
 
-    async def _follow_deals(self) -> None:
-        """Whose deals are others than before may want another, or accept one."""
+    async def _follow_deals(self) -> bool:
+        """Whose deals are others than before may want another, or accept one; whether there were any."""
         known, self._known = self._known, {deal.deal_id: deal.unit_ids for deal in self._board.deals()}
         changed = known.keys() ^ self._known.keys()
         concerned = {unit_id for deal_id in changed for unit_id in known.get(deal_id) or self._known[deal_id]}
         await self._expect(concerned)
         was_full, self._is_full = self._is_full, next(iter(self._nodes.values())).mediator.line_is_full() is not None
         await self._wake(concerned, has_room=was_full and not self._is_full)
+        return bool(concerned)
 
     def _aim(self) -> None:
         """The edges next to where each battery is, and to what is expected in it."""

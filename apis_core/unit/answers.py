@@ -54,6 +54,8 @@ class Answers:
         self._report = report
         self._stops_itself = stops_itself
         self.deal_log_format = deal_log_format
+        # Epoch and number of the newest order that has come.
+        self._newest = (0, 0)
         for subject, handler in (
             (SNAPSHOT, self._on_snapshot),
             (READ, self._on_read),
@@ -89,6 +91,7 @@ class Answers:
         except LedgerError:
             if command.kind not in (CommandKind.WAIT, CommandKind.SCRAM):
                 raise
+        self._expect_in_turn(command, message.get("order"))
         mode = _ACTIVE.get(command.kind)
         if mode is not None and (overdue_s := self._sentry.overdue_s(mode)) >= 0:
             raise CommandRefusedError(
@@ -96,6 +99,20 @@ class Answers:
             )
         await self._controller.execute(command, arrived_s)
         return self._answer(self._controller.reading)
+
+    def _expect_in_turn(self, command: Command, number: object) -> None:
+        """An order that was overtaken on its way by a later one of the same Grid Master is void; the safe direction never is.
+
+        Raises:
+            CommandRefusedError: if it was.
+
+        """
+        if not isinstance(number, int):
+            return
+        order = command.epoch, number
+        if order < self._newest and command.kind not in (CommandKind.WAIT, CommandKind.SCRAM):
+            raise CommandRefusedError(f"{self._settings.unit_id}: {command.kind} was overtaken on its way by a later order")
+        self._newest = max(order, self._newest)
 
     async def _on_contact(self, _sender: str, message: Json) -> Json:
         contact = Contact.from_json(message)

@@ -299,18 +299,30 @@ class Controller:
             self._generation += 1
         elif command.kind in _STARTING:
             self.released.clear()
+        generation = self._generation
         try:
-            return await self._run_sequence(command, deadline_s, self._generation)
+            return await self._run_sequence(command, deadline_s, generation)
         except CommandRefusedError:
             report = None if self._guard is None else await self._guard.report(self._settings.unit_id)
-            if report is not None and report.trip:
-                await self.reconcile("refused")
-            raise
+            if report is None or not report.trip:
+                raise
+            await self.reconcile("refused")
+            if command.kind not in _STARTING or self.converter.mode is not ConverterMode.WAIT:
+                raise
+        # The trip was an old story, and is settled: the unit has read its converter in wait and armed the dead-man anew.
+        return await self._run_sequence(command, deadline_s, generation)
 
     async def tell_guard_it_is_off(self) -> None:
-        """A converter that went to wait, by whatever way, needs no dead-man any more; one that was switched on meanwhile does."""
+        """A converter that went to wait, by whatever way, needs no dead-man any more; one that was switched on meanwhile does.
+
+        Raises:
+            DriverError: if the device or the guard does not answer.
+
+        """
         if self._guard is None:
             return
+        # One reading may be wrong: whoever is taken for off is stopped by nobody.
+        await self.refresh_status()
         async with self._io:
             if self.converter.mode is ConverterMode.WAIT:
                 await self._rearm(self._guard, "in wait")
@@ -389,6 +401,12 @@ class Controller:
                         self._fault(f"{command.kind}: {error}", Level.WARN if isinstance(action, sequences.Checkpoint) else Level.ERROR)
                         raise
                     self._fault(f"{command.kind}: {error}; wait is sent all the same", Level.WARN)
+                    silent = True
+                except CommandRefusedError:
+                    if not lenient or i == len(actions) - 1:
+                        raise
+                    # A refusal of the unit's own holds. The dead-man's, after a trip, is of steps alone: a wait it always takes.
+                    self._still_right(command, deadline_s, generation)
                     silent = True
             if command.kind in _RESUMING:
                 self._suspended = False
