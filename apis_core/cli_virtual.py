@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 import contextlib
 from dataclasses import replace
+import hashlib
 import math
 from pathlib import Path
 import shlex
@@ -88,6 +89,8 @@ def simulate(
     from .simulation.options import Options  # numpy and the physics, which other commands do without
 
     _expect_no_contradiction(context)
+    if policy is None and from_diagnostics is None and deal_wh >= battery_wh:
+        raise typer.BadParameter(f"{deal_wh} Wh: expected less than a battery of {battery_wh:g} Wh holds", param_hint="--deal-wh")
     options = Options(
         units=units,
         days=days,
@@ -150,12 +153,13 @@ def chaos(
     first, last = _seeds(seeds)
     given = None if plan is None else search.read_plan(plan, units)
     failed: list[int] = []
-    done = 0
+    done, digest = 0, hashlib.sha256()
     with Progress(*BAR, console=console, transient=True) as bar, _telling_of_interrupts(lambda: f"{done} of {last - first} runs", failed):
         task = bar.add_task("runs", total=last - first)
         for outcome in search.runs(range(first, last), units, hours, given, jobs):
             bar.advance(task)
             done += 1
+            digest.update(outcome.digest.encode())
             if not outcome.violations:
                 continue
             failed.append(outcome.seed)
@@ -169,6 +173,7 @@ def chaos(
             again = f"apis chaos --seeds {outcome.seed} --hours {hours:g} --units {units} --plan {shlex.quote(str(file))}"
             bar.console.print(f"  again: {again}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{last - first} runs of {hours:g} h with {units} houses: {len(failed)} went wrong", highlight=False)
+    console.print(f"digest: {digest.hexdigest()}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 

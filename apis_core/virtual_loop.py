@@ -1,15 +1,40 @@
 """The event loop of virtual time: its clock jumps to the next timer, and a run in which no time goes by any more ends."""
 
+import asyncio
+import functools
+import sys
+import threading
+from typing import Any, override
+
 from async_solipsism import EventLoop
 
 from .model.errors import StandstillError
 
 # Turns of the loop at one moment: a hundred units that all talk to each other take a few hundred.
 TURNS_MAX = 20_000
+# What takes real time, or comes back at a moment that no seed decides, by the interpreter's name of its audit event.
+REAL = {
+    "time.sleep": "sleeps in real time",
+    "socket.__new__": "opens a socket",
+    "_thread.start_new_thread": "starts a thread",
+    "_thread.start_joinable_thread": "starts a thread",
+}
+_running = threading.local()
+
+
+@functools.cache
+def _watch() -> None:
+    """Look at what the interpreter does, from now on: hooks of this kind cannot be taken away again."""
+    sys.addaudithook(_forbid)
+
+
+def _forbid(event: str, _arguments: tuple[Any, ...]) -> None:
+    if event in REAL and getattr(_running, "loop", None) is not None:
+        raise RuntimeError(f"a run in virtual time {REAL[event]} ({event})")
 
 
 class VirtualLoop(EventLoop):  # type: ignore[misc]
-    """Sockets and threads are errors here."""
+    """Sockets, threads and real sleeps are errors here."""
 
     def __init__(self) -> None:
         """At 0 s."""
@@ -17,6 +42,26 @@ class VirtualLoop(EventLoop):  # type: ignore[misc]
         # Asked for hundreds of times a deal: without the way through the loop's own method.
         self.time = self._selector.clock.time
         self._moment_s, self._turns = -1.0, 0
+        _watch()
+
+    @override
+    def run_forever(self) -> None:
+        """See asyncio."""
+        _running.loop = self
+        try:
+            super().run_forever()
+        finally:
+            _running.loop = None
+
+    @override
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
+        """Refused: nobody knows when a thread is done.
+
+        Raises:
+            RuntimeError: always.
+
+        """
+        raise RuntimeError(f"a run in virtual time starts a thread ({func!r})")
 
     def _run_once(self) -> None:
         super()._run_once()

@@ -1,9 +1,14 @@
 """Three kinds of time."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 import itertools
 import random
+import socket
+import threading
+import time
+from typing import Any
 
 import pytest
 
@@ -117,6 +122,31 @@ def test_a_node_says_that_it_cannot_keep_up_with_an_emulator_that_runs_too_fast(
     (message,) = run_virtual(lambda: main(600))
     assert "too fast" in message
     assert "every 120 s instead of 5 s" in message
+
+
+async def _slept() -> None:
+    time.sleep(0.001)  # noqa: ASYNC251 - that is the question
+
+
+async def _threaded() -> None:
+    threading.Thread(target=int).start()
+
+
+async def _in_a_pool() -> None:
+    await asyncio.to_thread(int)
+
+
+async def _connected() -> None:
+    socket.socket().close()
+
+
+@pytest.mark.parametrize("real", [_slept, _threaded, _in_a_pool, _connected])
+def test_a_run_with_real_time_a_thread_or_a_socket_left_in_it_fails(real: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with pytest.raises(RuntimeError, match="a run in virtual time"):
+        run_virtual(real)
+    # Outside, all of that goes on.
+    time.sleep(0)
+    asyncio.run(asyncio.to_thread(int))
 
 
 def test_a_run_in_which_no_time_goes_by_ends_and_says_when() -> None:

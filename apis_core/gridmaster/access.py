@@ -70,6 +70,8 @@ class Access:
         self._may_act_s: dict[str, float] = {}
         # Converters that have not followed, and when: until they are read again nobody knows what they do.
         self._unmoved_s: dict[str, float] = {}
+        # Until when an order to switch on may come about whose outcome nobody has told.
+        self._doubted_s: dict[str, float] = {}
         self._silent_since_s: dict[str, float] = {}
         self._settings = settings
         self.cluster = cluster
@@ -188,9 +190,13 @@ class Access:
             raise
         except ApisError:
             self._unmoved_s[unit_id] = self.clock.monotonic()
+            if kind not in (CommandKind.WAIT, CommandKind.SCRAM):
+                self._doubted_s[unit_id] = self._unmoved_s[unit_id] + self._may_act_for_s(unit_id)
             raise
         finally:
             self.changed_s = self.clock.monotonic()
+        # Orders are obeyed in turn: what was sent before this one is void.
+        self._doubted_s.pop(unit_id, None)
         self._take(unit_id, answer)
         if brackets:
             await self._have_reference_read(unit_id)
@@ -346,6 +352,14 @@ class Access:
                 found.append(unit_id)
         return found
 
+    def whose_start_is_in_doubt(self) -> list[str]:
+        """Units that were told to switch on, did not say what came of it, and were not read since it could last come about."""
+        for unit_id, until_s in tuple(self._doubted_s.items()):
+            reading = self.readings.get(unit_id)
+            if self._is_known_off(unit_id) or (reading is not None and reading.monotonic_s > until_s):
+                del self._doubted_s[unit_id]
+        return sorted(self._doubted_s)
+
     async def resolve_doubts(self) -> None:
         """Ask the guard about units that cannot be reached and may be on: what it has read in wait is off.
 
@@ -366,6 +380,10 @@ class Access:
     def may_still_act(self, unit_id: str) -> bool:
         """Whether an order to switch on may still be on its way to a unit, or about to be carried out there."""
         return self.clock.wall() <= self._may_act_s.get(unit_id, -math.inf)
+
+    def _may_act_for_s(self, unit_id: str) -> float:
+        """For how long yet [community s]."""
+        return max(0.0, self._may_act_s.get(unit_id, -math.inf) - self.clock.wall()) / self.clock.to_wall(1.0)
 
     def _is_known_off(self, unit_id: str) -> bool:
         """Whether a converter that was last seen on has been found or declared off since."""

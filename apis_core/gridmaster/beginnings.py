@@ -45,13 +45,15 @@ async def activate(access: Access, deal: Deal) -> NotNow | Never | Deal:
     if refusal is not None:
         return Never(refusal)
     await access.read(*deal.unit_ids)
+    if doubted := access.whose_start_is_in_doubt():
+        await access.read_what_answers(*doubted)
     line = access.line()
     reference = line.reference_unit_id
     if reference is not None and reference not in deal.unit_ids and access.silent_s(reference) is None:
         await access.read(reference)
         line = access.line()
     active = [d for d in line.deals if d.is_active and d.deal_id != deal.deal_id]
-    holders = [] if active else access.may_still_hold()
+    holders = [] if active else sorted({*access.may_still_hold(), *access.whose_start_is_in_doubt()})
     if holders:
         return NotNow(f"{' and '.join(holders)} may still hold the line and cannot be asked", is_held=True)
     refusal = admission.refusal(deal, active, access.policy)

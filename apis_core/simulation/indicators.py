@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,7 @@ def units(result: Result) -> tuple[UnitFigures, ...]:
     first, last = result.hours[0], result.hours[-1]
     flows = {name: last.totals_wh[name] - first.totals_wh[name] for name in last.totals_wh}
     seconds = last.elapsed_s - first.elapsed_s
+    ended = result.options.start.replace(tzinfo=result.options.zone).astimezone(UTC) + timedelta(seconds=seconds)
     found = []
     for i, unit_id in enumerate(result.options.unit_ids):
         own = [deal for deal in result.deals if unit_id in deal.unit_ids]
@@ -100,27 +102,27 @@ def units(result: Result) -> tuple[UnitFigures, ...]:
                 points_earned=sum(deal.points() for deal in gives),
                 points_paid=sum(deal.points() for deal in takes),
                 deals=len(own),
-                converter_duty=on_s(own) / seconds if seconds else 0.0,
+                converter_duty=on_s(own, ended) / seconds if seconds else 0.0,
             )
         )
     return tuple(found)
 
 
-def on_s(deals: Iterable[Deal]) -> float:
-    """For how long at least one of the deals had the converter on [s]."""
+def on_s(deals: Iterable[Deal], until: datetime) -> float:
+    """For how long at least one of the deals had the converter on [s]; those that go on had it on `until` then."""
     spans = sorted(
-        (deal.activate_time, deal.deactivate_time or deal.scram_time or deal.abort_time or deal.activate_time)
+        (deal.activate_time, deal.deactivate_time or deal.scram_time or deal.abort_time or until)
         for deal in deals
         if deal.activate_time is not None
     )
     total_s, end = 0.0, None
-    for begin, until in spans:
+    for begin, over in spans:
         if end is None or begin > end:
-            total_s += (until - begin).total_seconds()
-            end = until
-        elif until > end:
-            total_s += (until - end).total_seconds()
-            end = until
+            total_s += (over - begin).total_seconds()
+            end = over
+        elif over > end:
+            total_s += (over - end).total_seconds()
+            end = over
     return total_s
 
 

@@ -1,6 +1,6 @@
 """What must hold whatever goes wrong, looked at with every write to a device and once a second."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 import math
 
@@ -17,21 +17,32 @@ ALLOWANCE_S = 3.5
 # An unannounced loss may leave the reference with the currents of those who push on, until their dead-man is due.
 OVERLOAD_EXTRA_S = 3.0
 MESSAGES_KEPT = 20
+# Looks are a second apart.
+SECOND_S = 1.0
+# What a deal may take below the floor until its end is under way: two periods and a wait sequence at full current [Wh].
+FLOOR_WH = 8.0
+# A deal of 60 Wh at 2 A takes five minutes, and may have to wait for the line as long; one that was interrupted, for a reference.
+DEAL_S = 1200.0
 
 
 @dataclass(slots=True)
 class Line:
     """Watches the physics of one run. `unwell`: units whose device does not do or say what is so, with when that ended.
 
-    `electrical`: whether the plan has something that is a reason for a reference to leave its line at once.
+    `electrical`: whether the plan has something that is a reason for a reference to leave its line at once. `is_calm`:
+    whether nothing goes wrong now, and nothing did a moment ago.
     """
 
     stage: Stage
+    is_calm: Callable[[], bool]
     electrical: bool = False
     violations: list[str] = field(default_factory=list)
     unwell: dict[str, float] = field(default_factory=dict)
     _unheld_s: dict[str, float] = field(default_factory=dict)
     _overloaded_since_s: float = math.inf
+    _two_since_s: float = math.inf
+    _looked_s: float = 0.0
+    _calm_s: dict[str, float] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _epochs: dict[str, int] = field(default_factory=dict)
     _obeyed: dict[str, int] = field(default_factory=dict)
@@ -78,9 +89,7 @@ class Line:
         modes = dict(zip(stage.engine.unit_ids, stage.modes(), strict=True))
         references = [unit for unit, mode in modes.items() if mode is ConverterMode.VOLTAGE_REFERENCE]
         on = [unit for unit, mode in modes.items() if mode in CURRENT_MODES]
-        handing_over = stage.hub.store.holds(KEY)
-        if len(references) > 1 and not handing_over and not any(self.is_unwell(unit) for unit in references):
-            self.say("references", f"{' and '.join(references)} hold the voltage outside a hand-over")
+        self._look_at_references(references)
         # A deal may leave the line while another cannot finish its transition; beginnings are one at a time whatever happens.
         beginning = [deal.deal_id for deal in stage.community.board.deals() if deal.is_in_transition and deal.stop_time is None]
         if len(beginning) > 1:
@@ -90,6 +99,43 @@ class Line:
         self._look_for_unheld(on, bool(references))
         self._look_for_overload(on, references)
         self._look_at_currents(on)
+        self._look_at_floors(on)
+        self._look_for_endless_deals()
+
+    def _look_at_references(self, references: Collection[str]) -> None:
+        now_s = self.stage.clock.monotonic()
+        if len(references) < 2:
+            self._two_since_s = math.inf
+            return
+        if any(self.is_unwell(unit) for unit in references):
+            return
+        self._two_since_s = min(self._two_since_s, now_s)
+        if not self.stage.hub.store.holds(KEY):
+            self.say("references", f"{' and '.join(references)} hold the voltage outside a hand-over")
+        elif len(references) > 2:
+            self.say("references", f"{', '.join(references)} hold the voltage in one hand-over")
+        elif self.is_calm() and now_s - self._two_since_s > self.stage.policy.times.two_references_s + SECOND_S:
+            self.say("hand-over", f"{' and '.join(references)} have held the voltage for {now_s - self._two_since_s:.1f} s")
+
+    def _look_at_floors(self, on: Iterable[str]) -> None:
+        """Nobody gives what it is to keep."""
+        engine, floor_pct = self.stage.engine, self.stage.policy.discharge_unit_lower_limit_pct
+        for unit in on:
+            i = engine.index[unit]
+            below_wh = engine.capacity_wh[i] * floor_pct / 100 - engine.energy_wh[i]
+            if below_wh > FLOOR_WH and self.stage.modes()[i] is ConverterMode.DISCHARGE and not self.is_unwell(unit):
+                self.say(f"floor {unit}", f"{unit} gives though it is {below_wh:.1f} Wh below {floor_pct:g} %")
+
+    def _look_for_endless_deals(self) -> None:
+        """Every deal ends, if only it is left in peace for so long."""
+        now_s = self.stage.clock.monotonic()
+        passed_s, self._looked_s = now_s - self._looked_s, now_s
+        if not self.is_calm():
+            return
+        for deal in self.stage.community.board.deals():
+            self._calm_s[deal.deal_id] = calm_s = self._calm_s.get(deal.deal_id, 0.0) + passed_s
+            if calm_s > DEAL_S:
+                self.say(f"endless {deal.deal_id}", f"{deal} has not ended after {calm_s:.0f} s in which nothing went wrong")
 
     def _look_at_leak_checks(self) -> None:
         for unit, node in self.stage.community.nodes.items():
@@ -100,7 +146,10 @@ class Line:
     def _look_for_over_commitment(self) -> None:
         deals = [deal for deal in self.stage.community.board.deals() if not deal.is_ended]
         for unit, node in self.stage.community.nodes.items():
-            promised_a = sum(deal.grid_current_a for deal in deals if unit in deal.unit_ids)
+            own = [deal for deal in deals if unit in deal.unit_ids]
+            if len({deal.side_of(unit) for deal in own}) > 1:
+                self.say(f"directions {unit}", f"{unit} is to give and to take at the same time")
+            promised_a = sum(deal.grid_current_a for deal in own)
             capacity_a = node.settings.hardware.grid_current_capacity_a
             if promised_a > capacity_a:
                 self.say(f"slots {unit}", f"{unit} is in deals over {promised_a:g} A, its capacity is {capacity_a:g} A")
@@ -124,12 +173,14 @@ class Line:
         modes = self.stage.modes()
         predicted_a = sum(sign[modes[engine.index[unit]]] * float(engine.current_limit_a[engine.index[unit]]) for unit in on)
         capacity_a = self.stage.community.nodes[next(iter(references))].settings.hardware.grid_current_capacity_a
-        if abs(predicted_a) <= capacity_a + 0.2:
+        carried_a = float(engine.grid_current_a[engine.index[next(iter(references))]])
+        if max(abs(predicted_a), abs(carried_a)) <= capacity_a + 0.2:
             self._overloaded_since_s = math.inf
             return
         self._overloaded_since_s = min(self._overloaded_since_s, now_s)
-        if now_s - self._overloaded_since_s > times.current_mode_limit_s + times.current_mode_dead_man_s + OVERLOAD_EXTRA_S:
-            self.say("overload", f"the reference {next(iter(references))} is to carry {predicted_a:g} A, its capacity is {capacity_a:g} A")
+        if now_s - self._overloaded_since_s > times.current_mode_dead_man_s + OVERLOAD_EXTRA_S:
+            carried = f"is to carry {predicted_a:g} A and carries {carried_a:g} A"
+            self.say("overload", f"the reference {next(iter(references))} {carried}, its capacity is {capacity_a:g} A")
 
     def _look_at_currents(self, on: Iterable[str]) -> None:
         engine = self.stage.engine

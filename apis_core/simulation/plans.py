@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+import math
 import random
 from typing import Any
 
@@ -13,30 +14,32 @@ NETWORK: dict[str, tuple[float, float] | None] = {
 }  # fmt: skip
 DEVICE: dict[str, tuple[float, float] | None] = {
     "silent": None, "delay_device": (0.1, 3.0), "http_error": None, "frozen_readings": None, "noise": (0.001, 0.05), "offset_a": (-0.5, 0.5),
-    "stuck": None, "no_ramp": None, "heavy_alarm": None, "lost": None,
+    "offset_v": (-3.0, 3.0), "permission": (0.0, 2.99), "stuck": None, "no_ramp": None, "heavy_alarm": None, "lost": None,
 }  # fmt: skip
 LINE: dict[str, tuple[float, float] | None] = {"leak": (0.5, 3.0), "dip": (0.5, 0.9)}
 PROCESS: dict[str, tuple[float, float] | None] = {
-    "kill": None, "torn_write": None, "disk_full": None, "clock_step": (-90.0, 90.0), "clock_drift": (-0.1, 0.1), "steal_lease": None,
+    "kill": None, "torn_write": (0.0, 1.0), "disk_full": None, "clock_step": (-90.0, 90.0), "clock_drift": (-0.1, 0.1), "steal_lease": None,
 }  # fmt: skip
 PEOPLE: dict[str, tuple[float, float] | None] = {
     "scenario": None, "policy": None, "stop_and_go": None, "deal": (5.0, 60.0), "stop_deal": None, "unit_stop": None,
 }  # fmt: skip
 KINDS = {**NETWORK, **DEVICE, **LINE, **PROCESS, **PEOPLE}
 # What can rightly end in a scram: something electrical, or a device that does not say or do what is so.
-PHYSICAL = frozenset({*LINE, "frozen_readings", "noise", "offset_a", "stuck", "no_ramp", "heavy_alarm", "lost"})
+PHYSICAL = frozenset({*LINE, "frozen_readings", "noise", "offset_a", "offset_v", "stuck", "no_ramp", "heavy_alarm", "lost"})
 # What is done seldom and quickly: by the clock alone, faults would hardly ever meet it.
 MOMENTS = ("hand_over", "transition")
 AT_A_MOMENT = 0.4
 # After the last fault the community gets this long to be one again [s].
 QUIET_BEGIN_S = 120.0
+# So long a fault waits for its moment; then it goes wrong without.
+WAITED_S = 240.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
     """One thing that goes wrong `at_s`, `for_s` long, to `units`; `value` is its measure.
 
-    `when`: one of MOMENTS; with one, it does not go wrong before the first such moment after `at_s`.
+    `when`: one of MOMENTS; with one, it goes wrong at the first such moment after `at_s`, or WAITED_S later if there is none.
     """
 
     at_s: float
@@ -70,6 +73,11 @@ class Fault:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError((Problem(where, repr(error), "at_s, for_s, kind, units, value and when"),)) from None
+        if not fault.units:
+            raise ConfigError((Problem(f"{where}.units", "[]", "one unit or more"),))
+        for name, value in (("at_s", fault.at_s), ("for_s", fault.for_s), ("value", fault.value)):
+            if not math.isfinite(value) or (name != "value" and value < 0):
+                raise ConfigError((Problem(f"{where}.{name}", str(value), "a number" if name == "value" else "seconds, 0 or more"),))
         if fault.kind not in KINDS:
             raise ConfigError((Problem(f"{where}.kind", fault.kind, f"one of {', '.join(KINDS)}"),))
         if fault.when and fault.when not in MOMENTS:

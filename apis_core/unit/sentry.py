@@ -98,6 +98,10 @@ class Sentry:
                     self._was_on = False
                     with contextlib.suppress(DriverError):
                         await controller.tell_guard_it_is_off()
+                    if controller.converter.mode is not ConverterMode.WAIT:
+                        # It says now the one and now the other: no faster than one can look.
+                        await clock.sleep_wall(self._settings.policy.times.status_period_s)
+                        continue
                 await wait_for_wall(clock, None, controller.changed)
                 continue
             self._was_on = True

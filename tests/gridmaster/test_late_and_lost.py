@@ -10,7 +10,7 @@ from apis_core.emulator.faults import UnitFault
 from apis_core.gridmaster.access import Access
 from apis_core.gridmaster.hand_over import KEY, hand_over
 from apis_core.model.converter import ConverterMode
-from apis_core.model.errors import ApisError, Category, ErrorReport, Extent, Level, MessageError, StoreConflictError
+from apis_core.model.errors import ApisError, Category, ErrorReport, Extent, Level, MessageError, NoAnswerError, StoreConflictError
 from apis_core.model.hardware import Range
 from apis_core.model.modes import Command, CommandKind, OperationMode
 from apis_core.node import Node
@@ -373,5 +373,38 @@ def test_a_grid_master_that_is_one_no_longer_does_not_replace_the_plan_of_the_ne
         assert entry.value == theirs
         assert len(c.requests) == sent
         await access.cluster.store.delete(KEY)
+
+    in_virtual_time(story, CHARGES, a_policy(4, **FIXED))
+
+
+def test_no_second_reference_is_switched_on_while_nobody_knows_whether_the_first_one_is() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+        await c.settle(8)
+        holder, unit = master(c).unit_id, "E003"
+        assert holder != unit
+        travel, since_s = c.hub.faults.travel, list[float]()
+
+        async def lossy(sender: str, receiver: str) -> None:
+            if {sender, receiver} == {unit, holder}:
+                if not since_s and references(c) == [unit]:
+                    since_s.append(c.clock.monotonic())
+                # Shorter than a silence that is noticed: the answer, and every word that would take the order back.
+                if since_s and c.clock.monotonic() < since_s[0] + 3:
+                    raise NoAnswerError("lost")
+            await travel(sender, receiver)
+
+        c.hub.faults.travel = lossy  # type: ignore[method-assign]
+        await c.community.create_deal("E001", unit, 20, who="test", requester=unit)
+        await c.community.create_deal("E002", "E004", 20, who="test", requester="E004")
+        most = 0
+        for _ in range(1200):
+            await c.settle(0.05)
+            if c.community.board.value(KEY) is None:
+                most = max(most, len(references(c)))
+        assert since_s
+        assert most == 1
+        await c.no_deals()
+        assert [deal.is_completed for deal in await c.community.deals()].count(True) >= 1
 
     in_virtual_time(story, CHARGES, a_policy(4, **FIXED))

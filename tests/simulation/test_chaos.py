@@ -69,6 +69,31 @@ def test_a_plan_file_that_is_none_is_refused_with_its_place(tmp_path: Path) -> N
         search.read_plan(path, 3)
 
 
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [({"units": []}, "units"), ({"at_s": "nan"}, "at_s"), ({"for_s": -1}, "for_s"), ({"value": "inf"}, "value")],
+)
+def test_a_fault_that_cannot_befall_anybody_is_refused(change: dict[str, object], place: str) -> None:
+    whole = {"at_s": 130.0, "for_s": 2.0, "kind": "delay_device", "units": ["E001"], "value": 1.0}
+    Fault.from_json(whole, "plan")
+    with pytest.raises(ConfigError, match=rf"plan\.{place}"):
+        Fault.from_json(whole | change, "plan")
+
+
+def test_whatever_a_run_fails_with_is_found_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_chaos: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(chaos.Chaos, "_judge_books", broken)
+    (violation,) = chaos.run(1, 4, 0.1, ()).violations
+    assert "ZeroDivisionError" in violation
+
+
+def test_what_goes_wrong_without_any_fault_is_shrunk_to_no_plan() -> None:
+    with BUGS["grant_not_released"]():
+        assert chaos.shrink(chaos.Outcome(0, (Fault(130.0, 1.0, "silent", ("E001",)),), ("x",), 0, ""), 4, 0.1).plan == ()
+
+
 def test_nothing_goes_wrong_where_nothing_goes_wrong() -> None:
     first, second = (chaos.run(1, 4, 0.1, ()) for _ in range(2))
     assert first.violations == ()
@@ -99,10 +124,11 @@ def test_the_search_finds_every_mistake(bug: str) -> None:
 
 
 def test_a_plan_is_made_smaller_as_long_as_it_still_goes_wrong() -> None:
-    with BUGS["grant_not_released"]():
-        found = chaos.run(0, 4, 0.1)
-        smaller = chaos.shrink(found, 4, 0.1, tries=1)
+    with BUGS["reference_before_current_modes"]():
+        found = chaos.run(SEEN_WITH["reference_before_current_modes"], UNITS, HOURS)
+        smaller = chaos.shrink(found, UNITS, HOURS, tries=1)
     assert smaller.violations
+    assert smaller.plan
     assert len(smaller.plan) < len(found.plan)
 
 

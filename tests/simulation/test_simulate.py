@@ -282,6 +282,8 @@ def test_deals_under_way_at_the_end_are_told_with_what_they_have_exchanged() -> 
     exchanged_wh = sum(result.hours[-1].totals_wh["grid_in"])
     assert sum(deal.side_energy(deal.charge_unit_id).grid_wh for deal in live) == pytest.approx(exchanged_wh, rel=0.02)
     assert indicators.community(result)["deals_live"] == len(live)
+    # They had their converters on until the end.
+    assert max(figures.converter_duty for figures in indicators.units(result)) * 0.369 * 24 > 0.1
 
 
 @pytest.mark.parametrize("days", ["0.1234", "0.0777", "0.3"])
