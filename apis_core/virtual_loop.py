@@ -5,8 +5,9 @@ import functools
 import sys
 import threading
 from typing import Any, override
+import warnings
 
-from async_solipsism import EventLoop
+from async_solipsism import EventLoop, ResolutionWarning
 
 from .model.errors import StandstillError
 
@@ -20,6 +21,8 @@ REAL = {
     "_thread.start_joinable_thread": "starts a thread",
 }
 _running = threading.local()
+# A timer that is nearer than the clock can show is due at once: nothing to tell anybody.
+warnings.filterwarnings("ignore", category=ResolutionWarning)
 
 
 @functools.cache

@@ -168,6 +168,43 @@ def test_a_dead_grid_master_off_the_line_is_followed_within_five_seconds() -> No
     in_virtual_time(story, CHARGES, ANYWHERE)
 
 
+def test_an_idle_grid_master_that_dies_is_followed_and_the_next_deal_is_made_within_seconds() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        await steer(c)
+        await c.settle(20)
+        old = master(c)
+        await c.community.kill_unit(old)
+        await c.settle(5)
+        assert master(c) != old
+        giver, taker = [unit for unit in sorted(CHARGES, key=lambda unit: -CHARGES[unit]) if unit != old][:2]
+        deal = await create(c, giver, taker, 5)
+        found = await ended(c)
+        assert found[deal.deal_id].is_completed
+
+    in_virtual_time(story, CHARGES, ANYWHERE)
+
+
+def test_when_no_device_answers_for_forty_seconds_deals_end_in_order_and_new_ones_are_made() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        deals = await two_deals(c)
+
+        async def nothing(request: DeviceRequest) -> Any:
+            await asyncio.sleep(5)
+            raise DriverError(f"{request.path}: no answer")
+
+        c.faults.update(dict.fromkeys(CHARGES, nothing))
+        await c.settle(40)
+        c.faults.clear()
+        found = await ended(c)
+        assert all(found[deal.deal_id].scram_time is None for deal in deals)
+        assert all(found[deal.deal_id].aborts or found[deal.deal_id].is_completed for deal in deals)
+        assert c.community.board.mode is OperationMode.HETERONOMOUS
+        again = await create(c, "E002", "E003", 5)
+        assert (await ended(c))[again.deal_id].is_completed
+
+    in_virtual_time(story, CHARGES, a_policy())
+
+
 def test_when_all_units_die_at_once_the_guard_takes_current_modes_off_before_the_reference() -> None:
     async def story(c: VirtualCommunity) -> None:
         await two_deals(c)

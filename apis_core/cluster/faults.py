@@ -53,6 +53,10 @@ class Faults:
         """A unit stands still: it is there, but nothing from or to it moves."""
         self._frozen.setdefault(unit_id, asyncio.Event())
 
+    def stands_still(self, unit_id: str) -> bool:
+        """Whether nothing from or to a unit moves."""
+        return unit_id in self._frozen
+
     def heal(self) -> None:
         """All is well again; what stood still goes on where it was."""
         self.spare(*self._island, *self._delay_s, *self._uneven, *self._twice, *self._frozen)

@@ -77,11 +77,12 @@ def ledger_acknowledged_early() -> Iterator[None]:
     record = UnitLedger.record_deal
     kept: dict[UnitLedger, list[tuple[Deal, Json | None]]] = {}
 
-    async def later(self: UnitLedger, deal: Deal, account: Json | None = None) -> None:
+    async def later(self: UnitLedger, deal: Deal, account: Json | None = None) -> Deal:
         waiting = kept.setdefault(self, [])
         if len(waiting) >= 3:
             await record(self, *waiting.pop(0))
         waiting.append((deal, account))
+        return deal
 
     with patch.object(UnitLedger, "record_deal", later):
         yield

@@ -26,11 +26,11 @@ SEEN_WITH = {
     "epoch_not_durable": 0,
     "slots_kept_twice": 0,
     "ledger_acknowledged_early": 0,
-    "reference_before_current_modes": 5,
+    "reference_before_current_modes": 34,
     "reference_too_early": 33,
     "leak_check_on_old_readings": 0,
     "two_in_transition": 130,
-    "no_way_back": 18,
+    "no_way_back": 6,
     "grant_not_released": 0,
     "counted_twice": 0,
 }
