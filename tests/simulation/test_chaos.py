@@ -85,8 +85,7 @@ def test_whatever_a_run_fails_with_is_found_with_its_seed(monkeypatch: pytest.Mo
         raise ZeroDivisionError
 
     monkeypatch.setattr(chaos.Chaos, "_judge_books", broken)
-    (violation,) = chaos.run(1, 4, 0.1, ()).violations
-    assert "ZeroDivisionError" in violation
+    assert any("ZeroDivisionError" in violation for violation in chaos.run(1, 4, 0.1, ()).violations)
 
 
 def test_what_goes_wrong_without_any_fault_is_shrunk_to_no_plan() -> None:
@@ -124,9 +123,9 @@ def test_the_search_finds_every_mistake(bug: str) -> None:
 
 
 def test_a_plan_is_made_smaller_as_long_as_it_still_goes_wrong() -> None:
-    with BUGS["reference_before_current_modes"]():
-        found = chaos.run(SEEN_WITH["reference_before_current_modes"], UNITS, HOURS)
-        smaller = chaos.shrink(found, UNITS, HOURS, tries=1)
+    with BUGS["no_way_back"]():
+        found = chaos.run(SEEN_WITH["no_way_back"], UNITS, HOURS)
+        smaller = chaos.shrink(found, UNITS, HOURS, tries=6)
     assert smaller.violations
     assert smaller.plan
     assert len(smaller.plan) < len(found.plan)
