@@ -403,8 +403,11 @@ class Node:
                 _LOGGER.debug("%s: %s", self.unit_id, reaction)
 
     async def _to_wait(self, reason: str) -> None:
-        """The converter to wait; a voltage reference whose deals have not ended in time tells its line before it leaves."""
-        if self.controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE and any(deal.is_active for deal in self.board.deals()):
+        """The converter to wait; a voltage reference tells its line before it leaves.
+
+        Also where no deal is active: a converter that nobody could tell of its deal's end may still be on.
+        """
+        if self.controller.converter.mode is ConverterMode.VOLTAGE_REFERENCE:
             await self._tell_leaving()
         with contextlib.suppress(ApisError):
             await self.controller.stop_local(reason, in_steps=True)

@@ -209,6 +209,9 @@ async def warm_up(access: Access, deal: Deal) -> Deal:
         ApisError: if a unit did not follow.
 
     """
+    # Whoever takes over a deal in warm-up may never have heard of one of its units.
+    if unread := [unit for unit in deal.unit_ids if unit not in access.readings]:
+        await access.read_status(*unread)
     line = access.line()
     side = line.master_side
     master, slave = deal.unit_on(side), deal.unit_on(side.opposite)
