@@ -27,7 +27,7 @@ SEEN_WITH = {
     "slots_kept_twice": 0,
     "ledger_acknowledged_early": 0,
     "reference_before_current_modes": 34,
-    "reference_too_early": 121,
+    "reference_too_early": 127,
     "leak_check_on_old_readings": 0,
     "two_in_transition": 23,
     "no_way_back": 6,
