@@ -13,11 +13,9 @@ from typing import Any
 
 from apis_core.model.converter import ConverterMode
 from apis_core.model.deal import Deal
-from apis_core.model.errors import DriverError
-from apis_core.ports import DeviceRequest
 from apis_core.unit.board import LEASE
 from tests.builders import VirtualCommunity, a_policy, in_virtual_time
-from tests.test_failures import Line, reference, two_deals
+from tests.test_failures import Line, no_answer, reference, two_deals
 from tests.test_kills import told_wh
 from tests.test_stories import create, steer
 
@@ -194,11 +192,7 @@ async def silent(c: VirtualCommunity, _run: Run) -> None:
     master = await holder_of(c)
     victim = next(u for u, m in zip(c.engine.index, c.modes(), strict=True) if ConverterMode(m).is_current_mode and u != master)
 
-    async def nothing(request: DeviceRequest) -> Any:
-        await asyncio.sleep(5)
-        raise DriverError(f"{request.path}: no answer")
-
-    c.faults[victim] = nothing
+    c.faults[victim] = no_answer
     await c.settle(240)
     c.faults.clear()
 
@@ -206,12 +200,7 @@ async def silent(c: VirtualCommunity, _run: Run) -> None:
 async def all_silent(c: VirtualCommunity, run: Run) -> None:
     """No device answers for 40 s."""
     run.victims = tuple(CHARGES)
-
-    async def nothing(request: DeviceRequest) -> Any:
-        await asyncio.sleep(5)
-        raise DriverError(f"{request.path}: no answer")
-
-    c.faults.update(dict.fromkeys(CHARGES, nothing))
+    c.faults.update(dict.fromkeys(CHARGES, no_answer))
     await c.settle(40)
     c.faults.clear()
 

@@ -69,6 +69,11 @@ async def ended(c: VirtualCommunity) -> dict[str, Deal]:
     return {deal.deal_id: deal for deal in await c.community.deals()}
 
 
+async def no_answer(request: DeviceRequest) -> Any:
+    await asyncio.sleep(5)
+    raise DriverError(f"{request.path}: no answer")
+
+
 def reference(c: VirtualCommunity) -> str:
     (found,) = [unit for unit, mode in zip(c.engine.index, c.modes(), strict=True) if mode == ConverterMode.VOLTAGE_REFERENCE]
     return found
@@ -188,11 +193,7 @@ def test_when_no_device_answers_for_forty_seconds_deals_end_in_order_and_new_one
     async def story(c: VirtualCommunity) -> None:
         deals = await two_deals(c)
 
-        async def nothing(request: DeviceRequest) -> Any:
-            await asyncio.sleep(5)
-            raise DriverError(f"{request.path}: no answer")
-
-        c.faults.update(dict.fromkeys(CHARGES, nothing))
+        c.faults.update(dict.fromkeys(CHARGES, no_answer))
         await c.settle(40)
         c.faults.clear()
         found = await ended(c)

@@ -9,26 +9,25 @@ import hashlib
 import random
 from typing import Any
 
-from ..clock import VirtualClock, run_virtual
+from ..clock import run_virtual
 from ..emulator.engine import ALL_PERMITTED
 from ..emulator.faults import UnitFault
 from ..emulator.houses import House
 from ..emulator.profiles import bundled
 from ..emulator.world import NO_FAULT
 from ..gridmaster.hand_over import KEY
-from ..ledger.unit_ledger import UnitLedger
 from ..model.converter import ConverterMode
 from ..model.deal import Deal
-from ..model.errors import ApisError, Category, LedgerError, StandstillError
+from ..model.errors import ApisError, Category, StandstillError
 from ..model.modes import OperationMode
 from ..model.safety_times import SafetyTimes
 from ..ports import Clock, DeviceRequest, GuardRole, Ledger
 from ..presets import PRESETS, community_scenario, hardware, policy_for, scenario
 from ..rules.role import LeaseRecord
 from ..unit.board import LEASE
-from ..unit.controller import ACCOUNT
 from . import plans
 from .books import Acknowledged, Exchanged
+from .breakable import FullDisk, SteppingClock
 from .invariants import Line, records_differ
 from .plans import Fault, Plan
 from .stage import Stage
@@ -72,73 +71,6 @@ class Outcome:
     violations: tuple[str, ...]
     deals: int
     digest: str
-
-
-class SteppingClock(VirtualClock):
-    """A unit's clock whose time of day can be wrong; what it measures spans with is not."""
-
-    offset = timedelta()
-    # So much too fast it goes since a moment [s/s, s].
-    drift, since_s = 0.0, 0.0
-
-    def now(self) -> datetime:
-        """See Clock."""
-        return super().now() + self.offset + timedelta(seconds=self.drift * (self.monotonic() - self.since_s))
-
-    def go_wrong(self, drift: float) -> None:
-        """From now on it goes too fast, or too slow; with 0 it is set right and goes right again."""
-        self.drift, self.since_s = drift, self.monotonic()
-
-
-class FullDisk(UnitLedger):
-    """A ledger whose disk may take nothing, or whose process may end in the midst of a write."""
-
-    is_full = False
-    # Ends the process: before a write, or with the write done and nobody told.
-    tear: Callable[[], None] | None = None
-    tears_late = False
-    acknowledged = Acknowledged()
-
-    @property
-    def trouble(self) -> str:
-        """See Ledger."""
-        return "the disk is full" if self.is_full else super().trouble
-
-    async def record_deal(self, deal: Deal, account: dict[str, Any] | None = None) -> Deal:
-        """See Ledger."""
-        self._fail()
-        written = await super().record_deal(deal, account)
-        self.acknowledged.deals[deal.deal_id] = written
-        if account is not None:
-            self.acknowledged.states[ACCOUNT] = account
-        self._fail_late()
-        return written
-
-    async def set_state(self, key: str, value: dict[str, Any]) -> None:
-        """See Ledger."""
-        self._fail()
-        await super().set_state(key, value)
-        self.acknowledged.states[key] = value
-        self._fail_late()
-
-    async def expect_all(self, unit_id: str) -> str | None:
-        """What had been acknowledged and is not there any more, or None."""
-        states = {key: await self.state(key) for key in self.acknowledged.states}
-        return self.acknowledged.lost(unit_id, await self.deals(), states)
-
-    def _fail_late(self) -> None:
-        if self.tear is not None:
-            tear, self.tear = self.tear, None
-            tear()
-            raise LedgerError("the process ended before it could say that it had written")
-
-    def _fail(self) -> None:
-        if self.tear is not None and not self.tears_late:
-            tear, self.tear = self.tear, None
-            tear()
-            raise LedgerError("the process ended while it wrote")
-        if self.is_full:
-            raise LedgerError("the disk is full")
 
 
 class Chaos(Stage):
