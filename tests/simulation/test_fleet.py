@@ -23,15 +23,16 @@ from apis_core.simulation.run import simulate as exact
 from tests.test_processes import APIS, ENVIRONMENT, ROOT
 
 DAY = 48
-SMALL = [
-    (8, 3, 0.6, 6, ()),
-    (8, 3, 0.3, 10, ()),
-    (6, 4, 0.4, 3, (2.8, 4.2)),
+# Each with some thousand deals: a step knows no single deals, and with a hundred of them who comes first decides over a tenth.
+COMPARED = [
+    (20, 5, 0.6, 6, ()),
+    (20, 5, 0.4, 11, ()),
+    (20, 5, 0.4, 3, (2.8, 4.2)),
 ]
 
 
-@pytest.mark.parametrize(("units", "days", "load_scale", "month", "solars_kw"), SMALL)
-def test_a_small_community_shares_as_the_exact_engine_does(
+@pytest.mark.parametrize(("units", "days", "load_scale", "month", "solars_kw"), COMPARED)
+def test_a_community_shares_as_the_exact_engine_does(
     units: int, days: int, load_scale: float, month: int, solars_kw: tuple[float, ...]
 ) -> None:
     start = datetime(2021, month, 1)  # noqa: DTZ001 - the houses' local time
@@ -41,10 +42,10 @@ def test_a_small_community_shares_as_the_exact_engine_does(
         wanted = indicators.community(exact(replace(options, sharing=sharing)))
         fleet = Fleet(1, units, load_scale=load_scale, solars_kw=solars_kw, sharing=sharing)
         found = simulate(fleet, bundled(), first_step=first, steps=days * DAY)
-        assert found.total("taken") == pytest.approx(wanted["taken_wh"], rel=0.05)
-        assert found.total("given") == pytest.approx(wanted["given_wh"], rel=0.05)
+        assert found.total("taken") == pytest.approx(wanted["taken_wh"], rel=0.04)
+        assert found.total("given") == pytest.approx(wanted["given_wh"], rel=0.04)
         assert found.total("load") == pytest.approx(wanted["load_wh"], rel=0.001)
-        assert found.total("mains") == pytest.approx(wanted["bought_wh"], rel=0.02)
+        assert found.total("mains") == pytest.approx(wanted["bought_wh"], rel=0.01)
         assert found.self_sufficiency == pytest.approx(wanted["self_sufficiency"], abs=0.01)
         assert found.shares == {name: pytest.approx(wanted[name], abs=0.02) for name in found.shares}
 
