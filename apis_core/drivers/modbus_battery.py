@@ -1,5 +1,6 @@
 """A battery on a Modbus RTU line: its state of charge and whether it lets itself be used (hardware reference 2.5 and 3.8)."""
 
+import asyncio
 from dataclasses import dataclass
 import logging
 from typing import TYPE_CHECKING
@@ -112,6 +113,10 @@ class ModbusBattery:
         except (ModbusException, OSError, TimeoutError) as error:
             # What is still on its way must not be taken for the next answer.
             await self.close()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # pymodbus makes a failed request of it; who is to end must not ask once more.
+                raise asyncio.CancelledError from error
             raise BatteryError(f"{self.name}: {error}") from error
         if answer.isError() or len(answer.registers) != count:
             raise BatteryError(f"{self.name}: the battery answered {answer}, expected {count} registers from {address}")

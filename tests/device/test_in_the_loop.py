@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, replace
 import os
 from pathlib import Path
+import pty
 import random
 import signal
 import subprocess
@@ -306,6 +307,21 @@ async def test_every_fault_of_a_line_passes_without_a_trace(tmp_path: Path, faul
         reading = house.service.battery().reading
         assert reading is not None
         assert reading.state_of_charge_pct == pytest.approx(50, abs=0.2)
+
+
+async def test_who_is_to_end_while_a_battery_is_silent_ends() -> None:
+    ours, theirs = pty.openpty()
+    battery = ModbusBattery(os.ttyname(theirs), 9600, timeout_s=30)
+    try:
+        reading = asyncio.create_task(battery.read())
+        await asyncio.to_thread(os.read, ours, 256)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    finally:
+        await battery.close()
+        os.close(ours)
+        os.close(theirs)
 
 
 async def test_a_batterys_own_registers_and_what_cannot_be(tmp_path: Path) -> None:
