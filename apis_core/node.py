@@ -109,6 +109,7 @@ class Node:
         self.charter.mode_of_converter = lambda: self.controller.converter.mode
         self.charter.on_change = self._obey_policy
         self.role = Role(settings, cluster, self.board, clock, lambda: self.controller.highest_epoch, self.errors.report, guard)
+        self.role.unheard_s = lambda: self.sentry.unheard_s
         self.charter.before_leaving = self.role.step_down
         cluster.trust(lambda: (*settings.policy.member_unit_ids, settings.unit_id))
         self.answers = Answers(

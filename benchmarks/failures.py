@@ -295,8 +295,9 @@ Measured in virtual time on an emulated line with four units and two running dea
 |---|---|---|---|---|---|---|---|---|---|---|
 """
 FOOT = """
-A Grid Master that stands still is there for all the others: it is followed when its lease ends, after 15 s, and what it says
-after that is refused. Deals go on meanwhile, as their units know what was agreed.
+A Grid Master that stands still is asked when its word has not come for 3 s, and followed if it answers nobody; one that has
+nothing on, and so nothing to say, when its lease ends, after 15 s. What it says after that is refused. Deals go on
+meanwhile, as their units know what was agreed.
 
 In every case a new deal is made and kept afterwards, and the community's mode is what it was: nobody has to come and look.
 """

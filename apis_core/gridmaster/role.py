@@ -45,6 +45,11 @@ class Role:
         self._guard = guard
         # The units that could ever be reached from here, alive or not; None where that is nobody's question.
         self.reachable: Callable[[], Collection[str]] | None = None
+        # How long ago the Grid Master's word came last [wall s].
+        self.unheard_s: Callable[[], float] = lambda: math.inf
+        # A holder that is there, but says nothing any more; and when the word came after which one that says nothing was still at work.
+        self._silent: str | None = None
+        self._answered_s = -math.inf
         self._leaving = False
         # What a holding had to store and could not: it outlives the holding.
         self._owed: dict[str, Json] = {}
@@ -101,18 +106,18 @@ class Role:
         """Give the role to another live unit, if it is held."""
         if self.master is not None:
             async with self.master.turn:
-                others = sorted(self._cluster.live() & set(self._settings.policy.member_unit_ids) - {self._settings.unit_id})
+                others = sorted(self._live_members() - {self._settings.unit_id})
                 await self._lease.hand_to(others[0] if others else "")
                 self._end_work()
 
     async def _take(self) -> bool:
-        """Take the role with an epoch above all that members report; from a holder that is gone once all who are there agree."""
-        live = self._cluster.live() & set(self._settings.policy.member_unit_ids)
-        highest = max(await self._highest_of(live), self._highest_epoch(), self._lease.seen_epoch)
+        """Take the role with an epoch above all that members report; from a holder that is gone once all others who are there agree."""
         holder = self._lease.holder
         gone = holder if holder != self._settings.unit_id else None
+        live = self._live_members() - {gone}
+        highest = max(await self._highest_of(live), self._highest_epoch(), self._lease.seen_epoch)
         if gone is not None:
-            if gone in self._cluster.live():
+            if gone != self._silent and gone in self._cluster.live():
                 return False
             fenced = await self._cluster.scatter(live, EPOCH, {"epoch": highest + 1}, EPOCH_TIMEOUT_S)
             if set(fenced) != set(live):
@@ -134,12 +139,33 @@ class Role:
         known = max(self._highest_epoch(), self._lease.seen_epoch)
         return max((epoch for answer in answers.values() if role.is_plausible(epoch := answer.get("epoch"), known)), default=0)
 
+    def _live_members(self) -> frozenset[str]:
+        return self._cluster.live() & set(self._settings.policy.member_unit_ids)
+
     def _retry_s(self) -> float:
-        # The lease is wall time; the wait is in the community's.
-        per_wall_s = self._clock.to_wall(1.0)
         if self._clock.is_quiet:
             return math.inf
-        return self._settings.policy.times.lease_renewal_s / per_wall_s
+        times, unheard_s = self._settings.policy.times, self.unheard_s()
+        is_heard = unheard_s < times.silence_s
+        ahead_s = max(times.silence_s - unheard_s, times.lease_retry_s) if is_heard else times.lease_renewal_s
+        # These are wall time; the wait is in the community's.
+        return ahead_s / self._clock.to_wall(1.0)
+
+    async def _has_fallen_silent(self, holder: str) -> bool:
+        """Whether a holder whose word comes no more answers nobody; it is as good as gone then, and fenced off before it is followed.
+
+        A holder tells its word only while anything is on: one that answers a question is at work.
+        """
+        times, unheard_s = self._settings.policy.times, self.unheard_s()
+        heard_s = self._clock.wall() - unheard_s
+        if not times.silence_s <= unheard_s < times.lease_length_s or heard_s <= self._answered_s:
+            return False
+        live = self._live_members()
+        answers = await self._cluster.scatter(live, EPOCH, {}, EPOCH_TIMEOUT_S)
+        if holder in answers:
+            self._answered_s = heard_s
+            return False
+        return all(role.hears_nothing(answers.get(unit_id), times.silence_s) for unit_id in live - {holder})
 
     async def _should_try(self) -> bool:
         entry = await self._cluster.store.get(LEASE)
@@ -147,8 +173,12 @@ class Role:
             self._lease.observe(entry)
         holder = self._lease.holder
         if holder is not None and holder != self._settings.unit_id:
-            # A holder that has left is followed as soon as all who are there agree; one that is silent, when its lease ends.
-            return holder not in self._cluster.live()
+            # One that has left, or stands still, is followed as soon as all others agree; else when its lease ends.
+            self._silent = None
+            if holder not in self._cluster.live():
+                return True
+            self._silent = holder if await self._has_fallen_silent(holder) else None
+            return self._silent is not None
         if holder is not None:
             return True
         wanted = role.desired_unit(self._settings.policy, None, self._cluster.live())
@@ -231,7 +261,7 @@ class Role:
         wanted = role.desired_unit(self._settings.policy, self.access.reference_unit_id, self._cluster.live())
         if self.read_only:
             # No member any more.
-            wanted = next(iter(sorted(self._cluster.live() & set(self._settings.policy.member_unit_ids))), "")
+            wanted = next(iter(sorted(self._live_members())), "")
         if wanted in (None, self._settings.unit_id):
             return False
         async with self.master.turn:

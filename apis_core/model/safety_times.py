@@ -51,6 +51,11 @@ class SafetyTimes:
     leak_check_gap_s: float = 30.0
 
     @property
+    def silence_s(self) -> float:
+        """After how long without the Grid Master's word its silence means something: three contacts."""
+        return 3 * self.contact_period_s
+
+    @property
     def known_off_s(self) -> float:
         """After how long without an answer a converter whose device has its own dead-man is known to be off."""
         return self.current_mode_limit_s + self.current_mode_dead_man_s + WAIT_SEQUENCE_S + MESSAGE_S
@@ -64,8 +69,8 @@ class SafetyTimes:
         limit_s, dead_man_s = self.current_mode_limit_s, self.current_mode_dead_man_s
         off_s = self.known_off_s
         rules: tuple[tuple[str, float, str, float, str], ...] = (
-            ("contactPeriodMsec", 3 * h + 2 * MESSAGE_S, "<=", 5.0, "3 contacts + 1 s answer + 1 s, the early take-over"),
-            ("commandRightMsec", own.command_right_s, "<=", 3 * h - MESSAGE_S, "3 contacts - 1 s message"),
+            ("contactPeriodMsec", own.silence_s + 2 * MESSAGE_S, "<=", 5.0, "3 contacts + 1 s answer + 1 s, the early take-over"),
+            ("commandRightMsec", own.command_right_s, "<=", own.silence_s - MESSAGE_S, "3 contacts - 1 s message"),
             (
                 "leaseLengthMsec",
                 lease,

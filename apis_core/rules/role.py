@@ -4,7 +4,7 @@ Times of a lease are judged on the observer's own monotonic clock from the momen
 machines' clocks are ever compared.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeIs
 
@@ -44,6 +44,12 @@ class LeaseRecord:
 def is_plausible(epoch: object, known: int) -> TypeIs[int]:
     """Whether an epoch as somebody told it can be one, where `known` is the highest there was: a wild one would bar every holder for good."""
     return isinstance(epoch, int) and epoch <= known + EPOCH_STEP_MAX
+
+
+def hears_nothing(answer: Mapping[str, Any] | None, silence_s: float) -> bool:
+    """Whether a member, asked for the highest epoch, has answered, and has not heard the Grid Master's word for so long [wall s]."""
+    unheard_s = answer.get("unheardS", 0.0) if answer is not None else 0.0
+    return unheard_s is None or (isinstance(unheard_s, int | float) and unheard_s >= silence_s)
 
 
 def desired_unit(policy: Policy, reference_unit_id: str | None, live: Collection[str]) -> str | None:

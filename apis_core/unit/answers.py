@@ -1,6 +1,7 @@
 """What a unit answers to the others: its readings, what becomes of a command, and that a deal's record is kept."""
 
 from collections.abc import Callable
+import math
 
 from ..model.contact import Contact
 from ..model.converter import ConverterMode, Reading
@@ -126,7 +127,8 @@ class Answers:
         """Whoever wants the role asks for the highest epoch, or for a new one to be acknowledged: its own is fenced off then."""
         if "epoch" in message:
             await self._controller.admit(self._plausible(message["epoch"]))
-        return {"epoch": self._controller.highest_epoch}
+        unheard_s = self._sentry.unheard_s
+        return {"epoch": self._controller.highest_epoch, "unheardS": unheard_s if math.isfinite(unheard_s) else None}
 
     async def _hear(self, contact: Contact, arrived_s: float) -> None:
         """The Grid Master's word counts only with the newest epoch; it is durable here before it is acknowledged.

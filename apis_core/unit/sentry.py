@@ -81,6 +81,11 @@ class Sentry:
         return -math.inf if limit_s is None or self._clock.is_quiet else self._clock.wall() - limit_s
 
     @property
+    def unheard_s(self) -> float:
+        """How long ago the Grid Master's word came last [wall s]; infinite if it never did."""
+        return self._clock.wall() - self._heard_s
+
+    @property
     def unspoken_s(self) -> float:
         """For how long nobody has spoken for the converter [wall s]; 0 while it is off."""
         mode = self._controller.converter.mode
@@ -196,7 +201,7 @@ class Sentry:
                 await wait_for(self._clock, None, self._aim)
                 continue
             # As long as the Grid Master speaks, ending deals is its business: it does so in an order that suits the line.
-            silent_from_s = self._heard_s + 3 * self._settings.policy.times.contact_period_s
+            silent_from_s = self._heard_s + self._settings.policy.times.silence_s
             if self._clock.wall() < silent_from_s:
                 await wait_for_wall(self._clock, silent_from_s, self._aim)
                 continue

@@ -9,6 +9,7 @@ from apis_core.rules.role import LeaseRecord
 from apis_core.unit.board import LEASE
 from apis_core.unit.subjects import CONTACT, EPOCH
 from tests.builders import VirtualCommunity, a_policy, in_virtual_time
+from tests.test_failures import all_in_wait
 
 CHARGES = {"E001": 70.0, "E002": 80.0, "E003": 50.0, "E004": 50.0}
 
@@ -134,5 +135,70 @@ def test_one_member_that_says_nonsense_bars_nobody() -> None:
         await c.settle(40)
         assert c.community.snapshot_now().grid_master not in (None, first.grid_master)
         assert first.epoch < c.community.snapshot_now().epoch < first.epoch + 20
+
+    in_virtual_time(story, CHARGES, a_policy(4))
+
+
+async def working(c: VirtualCommunity) -> str:
+    """A Grid Master with a deal that is on."""
+    await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+    await c.settle(5)
+    await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
+    await c.started(1)
+    await c.settle(2)
+    master = c.community.snapshot_now().grid_master
+    assert master is not None
+    return master
+
+
+def test_a_grid_master_that_stands_still_is_followed_within_five_seconds() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        old = await working(c)
+        epoch = c.community.snapshot_now().epoch
+        c.hub.faults.freeze(old)
+        await c.settle(5)
+        new = c.community.snapshot_now().grid_master
+        assert new not in (None, old)
+        await c.settle(30)
+        c.hub.faults.heal()
+        await c.settle(30)
+        assert (c.community.snapshot_now().grid_master, c.community.snapshot_now().epoch) == (new, epoch + 1)
+        assert c.community.nodes[old].role.master is None
+
+    in_virtual_time(story, CHARGES, a_policy(4))
+
+
+def test_a_grid_master_that_has_nothing_to_say_is_not_followed() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        master = await working(c)
+        epoch = c.community.snapshot_now().epoch
+        await c.until(lambda: all_in_wait(c), 900, 1.0)
+        await c.settle(60)
+        assert (c.community.snapshot_now().grid_master, c.community.snapshot_now().epoch) == (master, epoch)
+
+    in_virtual_time(story, CHARGES, a_policy(4))
+
+
+def test_a_grid_master_that_only_one_member_does_not_hear_is_not_followed() -> None:
+    async def story(c: VirtualCommunity) -> None:
+        master = await working(c)
+        epoch = c.community.snapshot_now().epoch
+        deaf = next(unit for unit in ("E001", "E004") if unit != master)
+        asked = 0
+
+        async def not_heard(_sender: str, message: Json) -> Json:
+            return {"epoch": message["epoch"]}
+
+        async def unanswered(_sender: str, _message: Json) -> Json:
+            nonlocal asked
+            asked += 1
+            await asyncio.Event().wait()
+            return {}
+
+        c.community.nodes[deaf].cluster.handle(CONTACT, not_heard)
+        c.community.nodes[master].cluster.handle(EPOCH, unanswered)
+        await c.settle(20)
+        assert asked > 0
+        assert (c.community.snapshot_now().grid_master, c.community.snapshot_now().epoch) == (master, epoch)
 
     in_virtual_time(story, CHARGES, a_policy(4))
