@@ -476,7 +476,7 @@ class Node:
 
         async def back_to_wait() -> None:
             if self.mode is OperationMode.MANUAL:
-                await self.controller.stop_local(f"after {duration_s:g} s by hand", in_steps=True)
+                await self._to_wait(f"after {duration_s:g} s by hand")
 
         self._forget("hand")
         if duration_s is not None:

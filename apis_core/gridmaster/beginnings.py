@@ -1,12 +1,13 @@
 """Switching a deal on: activation, ramp-up, proof of the reference, warm-up and compensation (behaviour reference 4.5 to 4.7)."""
 
+from collections.abc import Sequence
 import logging
 
 from ..model.converter import ConverterMode
-from ..model.deal import Deal, Mark, Stage
+from ..model.deal import Deal, Direction, Mark, Side, Stage
 from ..model.errors import ApisError, DriverError
 from ..model.modes import CommandKind
-from ..rules import admission, compensation, interruptions, overload
+from ..rules import admission, compensation, interruptions, overload, slots
 from ..rules.reference import Activation, Danger, Line, Never, NotNow, added_a, plan_activation
 from ..rules.schedule import next_ramp_check_s
 from .access import Access
@@ -56,7 +57,7 @@ async def activate(access: Access, deal: Deal) -> NotNow | Never | Deal:
     holders = [] if active else sorted({*access.may_still_hold(), *access.whose_start_is_in_doubt()})
     if holders:
         return NotNow(f"{' and '.join(holders)} may still hold the line and cannot be asked", is_held=True)
-    refusal = admission.refusal(deal, active, access.policy)
+    refusal = admission.refusal(deal, active, access.policy) or _room_refusal(access, deal, active)
     plan = Never(refusal) if refusal is not None else plan_activation(deal, line)
     if isinstance(plan, Danger):
         doubtful = [unit for unit in access.policy.member_unit_ids if access.silent_s(unit) is not None or access.is_stale(unit)]
@@ -89,6 +90,21 @@ def grants_refusal(access: Access, deal: Deal) -> str | None:
             return f"{unit_id} has not granted it"
         if grant.expires <= now:
             return f"the grant of {unit_id} ran out at {grant.expires:%H:%M:%S}"
+    return None
+
+
+def _room_refusal(access: Access, deal: Deal, active: Sequence[Deal]) -> str | None:
+    """Why one of the deal's units cannot carry it beside what is active, or None.
+
+    Each unit grants its own slots, but what it reserves runs out: a deal that was long on its way to the store may find the
+    room that it was promised taken.
+    """
+    for side, direction in ((Side.DISCHARGE, Direction.DISCHARGE), (Side.CHARGE, Direction.CHARGE)):
+        unit_id = deal.unit_on(side)
+        own = [other for other in active if unit_id in other.unit_ids]
+        refusal = slots.refusal(unit_id, direction, deal.grid_current_a, access.capacity_a(unit_id), own) if own else None
+        if refusal is not None:
+            return refusal
     return None
 
 

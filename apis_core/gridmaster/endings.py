@@ -59,7 +59,8 @@ async def let_go(access: Access, deal: Deal, unit_id: str) -> str | None:
     text = f"stop of deal {deal.deal_id}"
     try:
         with access.trials.stage(deal, Stage.STOP):
-            if others:
+            # A unit that waits has left the others as well.
+            if others and line.mode(unit_id) is not ConverterMode.WAIT:
                 await access.command(unit_id, CommandKind.CURRENT, text, grid_current_a=line.current_for_others_a(deal, unit_id))
             else:
                 await access.command(unit_id, CommandKind.WAIT, text)

@@ -41,6 +41,9 @@ async def hand_over(access: Access, plan: HandOver, reason: str, deal_id: str = 
     await _let_go(access, plan, reason)
     access.two_references_since_s = None
     await access.command(new, CommandKind.DID_TAKE_OVER, reason, within_s=call_s)
+    if deal_id:
+        # Once the plan is gone, nothing but its deal tells for what the new one holds the voltage.
+        await _note_new_master(access, plan, deal_id)
     await store.delete(KEY)
 
 

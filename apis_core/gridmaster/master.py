@@ -202,7 +202,7 @@ class GridMaster:
         if taker is None:
             self._waits.let_go()
             await self._optimise_voltage(deals)
-            return await self._cleared(mending.clear_strays)
+            return await self._cleared(mending.clear_strays) or await self._cleared(mending.clear_surplus)
         return False
 
     async def _given_up(self, deal: Deal, taker: Deal) -> bool:
@@ -388,24 +388,16 @@ class GridMaster:
     async def _exchange(self, deal: Deal) -> bool:
         """Look at a started deal whose end is due: stop it if its amount has been exchanged."""
         access = self._access
-        by_itself = self._ended_by_itself(deal)
-        if by_itself is not None:
+        if self._ended_by_itself(deal) is not None:
             await access.read(*deal.unit_ids)
-            deal = await access.count(deal)
+            # Seen before anything is commanded: a unit that comes back for the first of its deals would seem to carry them all.
+            left = [(each, why) for each in access.board.deals() if each.is_started and (why := self._ended_by_itself(each)) is not None]
+            for each, why in left:
+                await self._left(await access.count(each), why)
             # What was known may have been one wrong reading, or an answer that came late: what is read now decides.
-            by_itself = self._ended_by_itself(deal)
-            if by_itself is None:
-                self._agenda.predict(deal)
-                return False
-            if deal.cumulate_amount_wh >= deal.amount_wh:
-                await endings.stop(access, deal, None)
-            elif len(deal.interruptions) >= access.policy.times.reference_losses_max:
-                raise beginnings.StepFailedError(by_itself)
-            else:
-                self._warn(f"deal {deal.deal_id} is interrupted: {by_itself}")
-                await mending.interrupt(access, deal, by_itself)
-            self._agenda.done(deal)
-            return True
+            if all(each.deal_id != deal.deal_id for each, _ in left):
+                self._agenda.predict(await access.count(deal))
+            return bool(left)
         begun_s = access.clock.monotonic()
         await access.read(deal.unit_on(Side(access.policy.reference_side)))
         deal = await access.count(deal)
@@ -417,6 +409,19 @@ class GridMaster:
         await endings.stop(access, deal, None)
         self._agenda.done(deal)
         return True
+
+    async def _left(self, deal: Deal, by_itself: str) -> None:
+        """A unit carries a started deal no longer: it is complete, begins again, or has done so too often."""
+        access = self._access
+        if deal.cumulate_amount_wh >= deal.amount_wh:
+            await endings.stop(access, deal, None)
+        elif len(deal.interruptions) >= access.policy.times.reference_losses_max:
+            self._failed_step(deal, Step.EXCHANGE, by_itself)
+            return
+        else:
+            self._warn(f"deal {deal.deal_id} is interrupted: {by_itself}")
+            await mending.interrupt(access, deal, by_itself)
+        self._agenda.done(deal)
 
     def _is_due(self, deal: Deal) -> bool:
         """Whether a started deal is to be looked at: its end is predicted for now, or one of its units carries it no longer."""

@@ -116,6 +116,27 @@ async def clear_strays(access: Access, tell: Callable[[str], None]) -> bool:
     return True
 
 
+async def clear_surplus(access: Access, tell: Callable[[str], None]) -> bool:
+    """Current modes that carry more than their deals go down to what those need; whether one did.
+
+    A current is raised before its deal is written down as activated. Should that never come about, nobody else would lower it.
+    """
+    line, cleared = access.line(), False
+    for unit_id in sorted(access.members()):
+        converter, carried = line.converters.get(unit_id), line.carried_deals(unit_id)
+        if converter is None or converter.mode is None or not converter.mode.is_current_mode or not carried:
+            continue
+        needed_a, set_a = running_current_a(carried, unit_id), converter.current_limit_a
+        # Trims and meters differ by less than half of a deal.
+        allowance_a = min(deal.grid_current_a for deal in carried) / 2
+        if set_a is None or set_a - needed_a <= allowance_a or not _is_seen_on(access, unit_id):
+            continue
+        tell(f"{unit_id} carries {set_a:g} A, its deals need {needed_a:g} A: it goes down to that")
+        await access.command(unit_id, CommandKind.CURRENT, "more than its deals need", grid_current_a=needed_a)
+        cleared = True
+    return cleared
+
+
 async def clear_second_references(access: Access, tell: Callable[[str], None]) -> bool:
     """Whoever holds the voltage beside the line's own reference leaves it, whatever transition is under way; whether one did.
 

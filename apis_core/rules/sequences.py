@@ -68,7 +68,7 @@ def plan(command: Command, converter: Converter, policy: Policy, hardware: Hardw
         raise CommandRefusedError(f"{command.kind}: found {command.grid_current_a} A, expected 0 to {hardware.grid_current_capacity_a} A")
     match command.kind:
         case CommandKind.WAIT:
-            return _wait(converter, policy)
+            return _wait(converter, policy, hardware)
         case CommandKind.SCRAM:
             # Mode first: an emergency has no time for steps.
             return (SetMode(ConverterMode.WAIT, policy.operation_grid_voltage_v, 0.0),)
@@ -79,23 +79,24 @@ def plan(command: Command, converter: Converter, policy: Policy, hardware: Hardw
         case CommandKind.DISCHARGE:
             return _start(ConverterMode.DISCHARGE, policy.operation_grid_voltage_max_v, _current(command), policy)
         case CommandKind.CURRENT:
-            return _current_steps(_known(converter.current_limit_a, "dig"), _current(command), policy)
+            return _current_steps(_known_current_a(converter, hardware), _current(command), policy)
         case CommandKind.VOLTAGE:
-            target_v = _needed(command.grid_voltage_v, "gridVoltageV")
-            return _voltage_steps(_known(converter.target_voltage_v, "dvg"), target_v, policy)
+            target_v = _held_v(_needed(command.grid_voltage_v, "gridVoltageV"), policy)
+            return _voltage_steps(_target_v(converter, policy), target_v, policy)
         case CommandKind.AUTHORISE:
-            return _authorise(_known(converter.target_voltage_v, "dvg"), policy, rng)
+            return _authorise(_target_v(converter, policy), policy, rng)
         case CommandKind.WILL_HAND_OVER:
-            return (SetVoltage(_known(converter.target_voltage_v, "dvg"), hardware.droop_ratio),)
+            return (SetVoltage(_target_v(converter, policy), hardware.droop_ratio),)
         case CommandKind.WILL_TAKE_OVER:
             voltage_v = command.grid_voltage_v
             if voltage_v is None:
                 voltage_v = _known(converter.meter.grid_voltage_v, "vg")
+            voltage_v = _held_v(voltage_v, policy)
             return (SetMode(ConverterMode.VOLTAGE_REFERENCE, voltage_v, hardware.grid_current_capacity_a, hardware.droop_ratio),)
         case CommandKind.DID_HAND_OVER:
-            return _after_hand_over(command, converter, policy)
+            return _after_hand_over(command, converter, policy, hardware)
         case CommandKind.DID_TAKE_OVER:
-            return (SetVoltage(_known(converter.target_voltage_v, "dvg")),)
+            return (SetVoltage(_target_v(converter, policy)),)
 
 
 def stepped(start: float, target: float, step: float) -> tuple[float, ...]:
@@ -118,15 +119,19 @@ def _voltage_steps(start_v: float, target_v: float, policy: Policy, *, binding: 
     return (*sets, Checkpoint(voltage_v=target_v, binding=binding))
 
 
-def _wait(converter: Converter, policy: Policy) -> tuple[Action, ...]:
-    """Step down first, then wait in any case: a converter that does not follow its steps is the one to switch off."""
+def _wait(converter: Converter, policy: Policy, hardware: Hardware) -> tuple[Action, ...]:
+    """Step down first, then wait in any case: a converter that does not follow its steps is the one to switch off.
+
+    From where it may have been at most: a reading that cannot be must not make it step up first.
+    """
     off = SetMode(ConverterMode.WAIT, policy.operation_grid_voltage_v, 0.0)
     match converter.mode:
         case ConverterMode.VOLTAGE_REFERENCE if converter.target_voltage_v is not None:
             low_v = policy.operation_grid_voltage_min_v + policy.grid_voltage_separation_v
-            return (*_voltage_steps(converter.target_voltage_v, low_v, policy, binding=False), off)
+            start_v = min(max(converter.target_voltage_v, low_v), policy.operation_grid_voltage_max_v)
+            return (*_voltage_steps(start_v, low_v, policy, binding=False), off)
         case ConverterMode.CHARGE | ConverterMode.DISCHARGE if converter.current_limit_a is not None:
-            return (*_current_steps(converter.current_limit_a, 0.0, policy, binding=False), off)
+            return (*_current_steps(_known_current_a(converter, hardware), 0.0, policy, binding=False), off)
         case _:
             return (off,)
 
@@ -151,7 +156,7 @@ def _authorise(present_v: float, policy: Policy, rng: random.Random) -> tuple[Ac
     return (*actions, *_voltage_steps(last_v, present_v, policy))
 
 
-def _after_hand_over(command: Command, converter: Converter, policy: Policy) -> tuple[Action, ...]:
+def _after_hand_over(command: Command, converter: Converter, policy: Policy, hardware: Hardware) -> tuple[Action, ...]:
     match command.mode:
         case ConverterMode.CHARGE:
             return (SetMode(ConverterMode.CHARGE, policy.operation_grid_voltage_v, _current(command)),)
@@ -159,7 +164,7 @@ def _after_hand_over(command: Command, converter: Converter, policy: Policy) -> 
             return (SetMode(ConverterMode.DISCHARGE, policy.operation_grid_voltage_max_v, _current(command)),)
         case _:
             # While two converters hold the line the old one's meter tells nothing: the steps are not waited on.
-            *steps, _ = _current_steps(_known(converter.current_limit_a, "dig"), 0.0, policy)
+            *steps, _ = _current_steps(_known_current_a(converter, hardware), 0.0, policy)
             return (*steps, SetMode(ConverterMode.WAIT, policy.operation_grid_voltage_v, 0.0))
 
 
@@ -177,3 +182,27 @@ def _known(value: float | None, name: str) -> float:
     if value is None:
         raise CommandRefusedError(f"the converter has not said its {name}")
     return value
+
+
+def _known_current_a(converter: Converter, hardware: Hardware) -> float:
+    """Where steps of the current begin: what the converter says of its limit, and never more than it can carry [A]."""
+    return min(max(0.0, _known(converter.current_limit_a, "dig")), hardware.grid_current_capacity_a)
+
+
+def _target_v(converter: Converter, policy: Policy) -> float:
+    """The voltage that the converter says it holds, if a line can be held at it [V]."""
+    return _held_v(_known(converter.target_voltage_v, "dvg"), policy)
+
+
+def _held_v(voltage_v: float, policy: Policy) -> float:
+    """A voltage that a reference is about to be set to, as measured or as told [V].
+
+    Raises:
+        CommandRefusedError: if it is outside the line's window: a reading that cannot be would pull a live line down.
+
+    """
+    allowance_v = policy.grid_voltage_allowance_v
+    low_v, high_v = policy.operation_grid_voltage_min_v - allowance_v, policy.operation_grid_voltage_max_v + allowance_v
+    if not low_v <= voltage_v <= high_v:
+        raise CommandRefusedError(f"line voltage: found {voltage_v:g} V, expected {low_v:g} to {high_v:g} V")
+    return voltage_v

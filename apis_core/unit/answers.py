@@ -158,7 +158,8 @@ class Answers:
     async def _on_leaving(self, sender: str, _message: Json) -> None:
         """A reference leaves: no epoch is needed for the safe direction, but it has to be a member."""
         mode = self._controller.converter.mode
-        if sender in self._settings.policy.member_unit_ids and mode is not None and mode.is_current_mode:
+        is_current = (mode is not None and mode.is_current_mode) or self._controller.is_starting_current
+        if sender in self._settings.policy.member_unit_ids and is_current:
             running = [deal.deal_id for deal in self._board.own_deals(self._settings.unit_id) if deal.is_running]
             reason = f"the voltage reference {sender} leaves"
             self._controller.released.update(dict.fromkeys(running, reason))

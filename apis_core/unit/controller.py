@@ -82,6 +82,8 @@ class Controller:
         self._report = report
         self._io = asyncio.Lock()
         self._sequence = asyncio.Lock()
+        # Orders to switch a current mode on that have come and are not carried out yet.
+        self._starting = 0
         self._generation = 0
         self._suspended = False
         self._silent = False
@@ -118,7 +120,10 @@ class Controller:
         self.account = energy.Account(counters, dict(kept.unattributed_wh), kept.sample)
         if kept.time is not None:
             since_s = (self._clock.now() - kept.time).total_seconds()
-            self.account = energy.estimated(self.account, await self._went_on_s(since_s), kept.currents_a)
+            went_on_s = await self._went_on_s(since_s)
+            if await self._is_found_off():
+                went_on_s = min(went_on_s, await self._went_on_alone_s())
+            self.account = energy.estimated(self.account, went_on_s, kept.currents_a)
         await self.refresh()
         await self.reconcile("start")
 
@@ -134,6 +139,27 @@ class Controller:
         went_on_s = since_s - report.off_ago_s / self._clock.to_wall(1.0)
         # Read in wait before the last sample, which showed it on: that reading says nothing of the time since.
         return since_s if went_on_s <= 0 else min(since_s, went_on_s)
+
+    async def _is_found_off(self) -> bool:
+        try:
+            return Converter().merged(await self._driver.status()).mode is ConverterMode.WAIT
+        except MessageError as error:
+            raise DriverError(f"{self._settings.unit_id}: {error}") from error
+
+    async def _went_on_alone_s(self) -> float:
+        """How long a converter that is found off can have gone on after the last mark of its process [community s].
+
+        Until its recorded wait, or its dead-man's at the latest: not for as long as the process, or the machine, was away, and
+        whatever clock the days are told by.
+        """
+        policy, per_wall_s = self._settings.policy, 1 / self._clock.to_wall(1.0)
+        to_last_beat_s = self._clock.period(KEEP_PERIOD_S) + self._clock.period(policy.data_acquisition_period_s)
+        report = None if self._guard is None else await self._guard.report(self._settings.unit_id)
+        dead_man_s = policy.times.reference_dead_man_s
+        if report is not None and report.is_off:
+            # It may have taken its time where the device did not answer.
+            dead_man_s = max(dead_man_s, report.beat_ago_s - report.off_ago_s)
+        return to_last_beat_s + dead_man_s * per_wall_s
 
     async def reconcile(self, why: str) -> None:
         """Look at what the converter does, and take it over from its dead-man; what that has done is told.
@@ -191,6 +217,11 @@ class Controller:
     def is_busy(self) -> bool:
         """Whether a command is under way."""
         return self._sequence.locked()
+
+    @property
+    def is_starting_current(self) -> bool:
+        """Whether the converter is about to be in a current mode, whatever was last read of it."""
+        return self._starting > 0
 
     @property
     def is_changing(self) -> bool:
@@ -288,6 +319,16 @@ class Controller:
             DriverError: if the device did not follow.
 
         """
+        # Whatever stops the unit from here on stops this too.
+        generation = self._generation
+        starts = command.kind in (CommandKind.CHARGE, CommandKind.DISCHARGE)
+        self._starting += starts
+        try:
+            return await self._execute(command, arrived_s, generation)
+        finally:
+            self._starting -= starts
+
+    async def _execute(self, command: Command, arrived_s: float | None, generation: int) -> Converter:
         deadline_s = (self._clock.wall() if arrived_s is None else arrived_s) + command.deadline_s
         try:
             await self.admit(command.epoch)
@@ -297,9 +338,9 @@ class Controller:
                 raise
         if command.kind is CommandKind.SCRAM:
             self._generation += 1
+            generation = self._generation
         elif command.kind in _STARTING:
             self.released.clear()
-        generation = self._generation
         try:
             return await self._run_sequence(command, deadline_s, generation)
         except CommandRefusedError:

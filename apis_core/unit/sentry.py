@@ -75,7 +75,7 @@ class Sentry:
             self._targets = found
             self._aim.set()
 
-    def overdue_s(self, mode: ConverterMode) -> float:
+    def overdue_s(self, mode: ConverterMode | None) -> float:
         """For how long a converter in `mode` would have had to be in wait by now [s]; not positive if it may be on."""
         limit_s = self._anchor.limit_s(mode, self._settings.policy.times)
         return -math.inf if limit_s is None or self._clock.is_quiet else self._clock.wall() - limit_s
@@ -126,7 +126,7 @@ class Sentry:
         self._thaw_s = self._clock.wall()
         _LOGGER.warning("%s stood still for %.0f s", self._settings.unit_id, late_s)
         mode = self._controller.converter.mode
-        if mode is not None and mode.is_current_mode and self.overdue_s(mode) >= 0:
+        if mode is not ConverterMode.VOLTAGE_REFERENCE and self.overdue_s(mode) >= 0:
             await self._stop(f"stood still for {late_s:.0f} s")
         with contextlib.suppress(ApisError):
             await self._controller.reconcile(f"after a pause of {late_s:.0f} s")
@@ -135,7 +135,8 @@ class Sentry:
         """One look: stop if it has to be, beat if it may go on."""
         controller, times, now_s = self._controller, self._settings.policy.times, self._clock.wall()
         holds_on = mode is ConverterMode.VOLTAGE_REFERENCE and now_s < self._thaw_s + times.thaw_hold_s
-        if mode is not None and self.overdue_s(mode) >= 0 and not holds_on:
+        # Also in a mode that nobody knows: what it does then, nobody commands.
+        if self.overdue_s(mode) >= 0 and not holds_on:
             limit_s = times.reference_limit_s if mode is ConverterMode.VOLTAGE_REFERENCE else times.current_mode_limit_s
             await self._stop(f"no word of a Grid Master for {limit_s:g} s")
             self._beat_s = self._look_s = now_s
