@@ -40,6 +40,15 @@ class EmbeddedStore:
 
     async def items(self, prefix: str) -> tuple[Entry, ...]:
         """See Store."""
+        return self.there(prefix)
+
+    @property
+    def revision(self) -> int:
+        """That of the last change."""
+        return self._revision
+
+    def there(self, prefix: str) -> tuple[Entry, ...]:
+        """What `items` says, for who looks at the store itself and is no member."""
         return tuple(entry for key in sorted(self._values) if key.startswith(prefix) and (entry := self._entry(key)))
 
     async def create(self, key: str, value: Json) -> int:

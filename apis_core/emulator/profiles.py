@@ -94,7 +94,12 @@ def with_files(profiles: Profiles, load: Path | None, solar: Path | None) -> Pro
 
 def read_solar(path: Path) -> Series:
     """The original's solar file: 365 lines of 24 numbers, the watts of one house by day and hour."""
-    rows = [_numbers(path, line, row, range(24)) for line, row in enumerate(_rows(path), 1)]
+    rows = []
+    for line, row in enumerate(_rows(path), 1):
+        # Half-hours would be taken for hours, and the afternoon be lost. A comma at the end is no column.
+        if any(cell.strip() for cell in row[24:]):
+            raise ConfigError((Problem(f"{path}: line {line}", f"{len(row)} columns", "24 columns, one an hour"),))
+        rows.append(_numbers(path, line, row, range(24)))
     if len(rows) != YEAR_HOURS // 24:
         raise ConfigError((Problem(str(path), f"{len(rows)} lines", "365 lines, one a day"),))
     return Series(np.array(rows, dtype=np.float64).reshape(1, -1), 3600.0)

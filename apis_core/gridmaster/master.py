@@ -392,7 +392,8 @@ class GridMaster:
             await access.read(*deal.unit_ids)
             # Seen before anything is commanded: a unit that comes back for the first of its deals would seem to carry them all.
             left = [(each, why) for each in access.board.deals() if each.is_started and (why := self._ended_by_itself(each)) is not None]
-            for each, why in left:
+            # The one that the voltage is held for goes on first.
+            for each, why in sorted(left, key=lambda found: not found[0].is_master):
                 await self._left(await access.count(each), why)
             # What was known may have been one wrong reading, or an answer that came late: what is read now decides.
             if all(each.deal_id != deal.deal_id for each, _ in left):

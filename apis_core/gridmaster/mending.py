@@ -88,15 +88,19 @@ async def _ban(access: Access, unit_id: str, loss: Collection[str]) -> None:
 
 
 async def interrupt(access: Access, deal: Deal, reason: str) -> None:
-    """A current-mode unit of a deal left the live line by itself: the deal is warmed up again on the same reference."""
+    """A current-mode unit of a deal left the live line by itself: the deal is warmed up again on the same reference.
+
+    Where several were left at once, one is; the others are activated again when their turn comes.
+    """
     line = access.line()
     own_reference = deal.unit_on(line.master_side) == line.reference_unit_id
+    is_next = not any(each.is_in_transition and each.stop_time is None for each in line.deals)
     await let_go(access, deal, deal.unit_on(line.master_side.opposite))
     if not own_reference:
         await let_go(access, deal, deal.unit_on(line.master_side))
     await access.count(deal)
     mark = Mark(access.clock.now(), reason)
-    await access.update(deal.deal_id, lambda d: interruptions.after_trip(d, mark, keeps_reference=own_reference))
+    await access.update(deal.deal_id, lambda d: interruptions.after_trip(d, mark, keeps_reference=own_reference and is_next))
 
 
 async def clear_strays(access: Access, tell: Callable[[str], None]) -> bool:

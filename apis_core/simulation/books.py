@@ -14,15 +14,17 @@ from ..rules.energy import NOT_READ
 MEASURED, ROUNDING_WH = 0.003, 0.5
 # What nobody could read is estimated; this many times that may be wrong.
 ESTIMATED = 2.0
+# What no deal is charged with has its battery's side written down alone; the line's is that with the converter's loss.
+AT_THE_LINE = 1.25
 
 
 class Exchanged:
-    """What really went into and out of each battery through its converter while that was on [Wh]."""
+    """What really went into and out of each battery through its converter while that was on, there and at the line [Wh]."""
 
     def __init__(self, engine: Engine) -> None:
         """From now on."""
         self._engine = engine
-        self.net_wh, self.gross_wh = np.zeros(len(engine.unit_ids)), np.zeros(len(engine.unit_ids))
+        self.net_wh, self.gross_wh, self.line_wh = (np.zeros(len(engine.unit_ids)) for _ in range(3))
         engine.observers.append(self._step)
 
     def _step(self, seconds: float) -> None:
@@ -30,6 +32,7 @@ class Exchanged:
         energy_wh = np.where(is_on, self._engine.battery_power_w * (seconds / 3600), 0.0)
         self.net_wh += energy_wh
         self.gross_wh += np.abs(energy_wh)
+        self.line_wh += np.where(is_on, self._engine.grid_power_w * (seconds / 3600), 0.0)
 
     def disagreement(self, unit_id: str, deals: Collection[Deal], unattributed_wh: Mapping[str, float]) -> str | None:
         """Why a unit's records do not agree with what flowed, or None."""
@@ -38,9 +41,15 @@ class Exchanged:
         recorded_wh = sum(sign * energy.battery_wh for sign, energy in sides) + sum(unattributed_wh.values())
         estimated_wh = sum(energy.estimated_wh for _, energy in sides) + abs(unattributed_wh.get(NOT_READ, 0.0))
         allowed_wh = ROUNDING_WH + MEASURED * float(self.gross_wh[i]) + ESTIMATED * estimated_wh
-        if abs(recorded_wh - float(self.net_wh[i])) <= allowed_wh:
-            return None
-        return f"{unit_id} recorded {recorded_wh:.2f} Wh ({estimated_wh:.2f} Wh estimated), its battery exchanged {self.net_wh[i]:.2f} Wh"
+        if abs(recorded_wh - float(self.net_wh[i])) > allowed_wh:
+            return (
+                f"{unit_id} recorded {recorded_wh:.2f} Wh ({estimated_wh:.2f} Wh estimated), its battery exchanged {self.net_wh[i]:.2f} Wh"
+            )
+        at_line_wh = sum(sign * energy.grid_wh for sign, energy in sides)
+        allowed_wh += AT_THE_LINE * sum(abs(energy_wh) for energy_wh in unattributed_wh.values())
+        if abs(at_line_wh - float(self.line_wh[i])) > allowed_wh:
+            return f"{unit_id} recorded {at_line_wh:.2f} Wh at the line, and exchanged {self.line_wh[i]:.2f} Wh with it"
+        return None
 
 
 class Acknowledged:

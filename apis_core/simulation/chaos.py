@@ -42,6 +42,8 @@ CONVALESCENCE_S = 60.0
 # After the last fault: how long until the community shares again, and how long until all has ended in order once it is told to [s].
 SHARES_AGAIN_S, DRAINED_S = 1800.0, 1200.0
 LOOKED_AT_S = 200.0
+# Of a house's current so many deals are carried at once; until so long before the first fault can come all have them.
+DEALS_EACH, AGREED_S = 2, plans.QUIET_BEGIN_S - 1.0
 # How closely moments are looked for, and how far into them something goes wrong [s].
 LOOK_S, INTO_S = 0.05, 0.6
 _DEVICE: dict[str, Callable[[float], dict[str, Any]]] = {
@@ -110,7 +112,7 @@ class Chaos(Stage):
         )
         super().__init__(houses, bundled(), START, policy, hardware(), scenario(), seed=seed)
         self.exchanged = Exchanged(self.engine)
-        self.line = Line(self, self.is_calm, electrical=bool(plans.PHYSICAL & {fault.kind for fault in plan}))
+        self.line = Line(self, self.is_calm)
 
     def clock_of(self, unit: str) -> Clock:
         """See Stage."""
@@ -156,6 +158,8 @@ class Chaos(Stage):
         looking = asyncio.create_task(self._look())
         try:
             async with asyncio.TaskGroup() as group:
+                if all(fault.at_s > AGREED_S for fault in self.plan):
+                    group.create_task(self._come_to_terms())
                 for fault in self.plan:
                     group.create_task(self._befall(fault))
                 group.create_task(self.clock.sleep(self.seconds))
@@ -175,9 +179,19 @@ class Chaos(Stage):
         while True:
             self.world.catch_up()
             self.line.look()
-            for deal in self.community.board.deals():
+            for deal in self.deals():
                 self.seen[deal.deal_id] = deal
             await asyncio.sleep(1)
+
+    async def _come_to_terms(self) -> None:
+        """All ask at once as the run begins: by themselves, they come to as many deals as givers and takers can carry.
+
+        Later nobody can say who has to want something: a deal that a person makes shows that deals go on, not that houses agree.
+        """
+        await self.clock.sleep(AGREED_S)
+        wanted = DEALS_EACH * (len(self.ids) // 2)
+        if len(self.seen) < wanted:
+            self.line.say("agreement", f"{len(self.seen)} deals are agreed after {AGREED_S:g} s without a fault, expected {wanted}")
 
     async def _befall(self, fault: Fault) -> None:
         await self.clock.sleep(fault.at_s)
@@ -188,6 +202,10 @@ class Chaos(Stage):
             for unit in concerned:
                 until_s = self.clock.monotonic() + length_s + CONVALESCENCE_S
                 self.line.unwell[unit] = max(until_s, self.line.unwell.get(unit, 0.0))
+        if fault.kind in plans.PHYSICAL:
+            # As long as it lasts, not for the whole run: most plans have one.
+            until_s = self.clock.monotonic() + length_s + CONVALESCENCE_S
+            self.line.electrical_s = max(until_s, self.line.electrical_s)
         self._trouble += 1
         try:
             with contextlib.suppress(ApisError):
@@ -202,7 +220,7 @@ class Chaos(Stage):
         """Wait for the moment that a fault is for, and into it; if there is none, not for ever."""
         end_s, is_asked = min(self.seconds, self.clock.monotonic() + plans.WAITED_S), False
         while when and self.clock.monotonic() < end_s:
-            if self.hub.store.holds(KEY) if when == "hand_over" else any(d.is_in_transition for d in self.community.board.deals()):
+            if self.hub.store.holds(KEY) if when == "hand_over" else any(d.is_in_transition for d in self.deals()):
                 await self.clock.sleep(self._chance.uniform(0.0, INTO_S))
                 return
             if when == "hand_over" and not is_asked:
@@ -366,9 +384,9 @@ class Chaos(Stage):
         while self.clock.monotonic() < end_s:
             await self.clock.sleep(5)
             self.world.catch_up()
-            if not self.community.board.deals() and set(self.modes()) == {ConverterMode.WAIT}:
+            if not self.deals() and set(self.modes()) == {ConverterMode.WAIT}:
                 return
-        left = [f"{deal.deal_id} {deal.abort_reason}" for deal in self.community.board.deals()]
+        left = [f"{deal.deal_id} {deal.abort_reason}" for deal in self.deals()]
         on = [unit for unit, mode in zip(self.ids, self.modes(), strict=True) if mode is not ConverterMode.WAIT]
         self.line.say("end", f"after {DRAINED_S:g} s in mode stop deals are left: {'; '.join(left)[:300]}; converters on: {', '.join(on)}")
 
@@ -376,7 +394,7 @@ class Chaos(Stage):
         ledgers: dict[str, dict[str, Deal]] = {}
         for unit in self.ids:
             ledgers[unit] = {deal.deal_id: deal for deal in await self.community.nodes[unit].ledger.deals()}
-        left = {deal.deal_id for deal in self.community.board.deals()}
+        left = {deal.deal_id for deal in self.deals()}
         for deal in self.seen.values():
             if deal.deal_id not in left:
                 first, second = (ledgers[unit].get(deal.deal_id) for unit in deal.unit_ids)
@@ -386,7 +404,8 @@ class Chaos(Stage):
         if self.hub.store.holds(KEY):
             self.line.say("hand-over", "a hand-over is still written down as open")
         if not plans.PHYSICAL & {fault.kind for fault in self.plan}:
-            for deal in self.seen.values():
+            # In the ledgers: such a deal may be out of the store before anybody has looked.
+            for deal in (deal for ledger in ledgers.values() for deal in ledger.values()):
                 if deal.scram_time is not None:
                     self.line.say("scram", f"scram without a physical cause: {deal.scram_reason}")
         for unit in self.ids:

@@ -1,7 +1,7 @@
 """What must hold whatever goes wrong, looked at with every write to a device and once a second."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 import math
 
 from ..gridmaster.hand_over import KEY
@@ -29,13 +29,13 @@ DEAL_S = 1200.0
 class Line:
     """Watches the physics of one run. `unwell`: units whose device does not do or say what is so, with when that ended.
 
-    `electrical`: whether the plan has something that is a reason for a reference to leave its line at once. `is_calm`:
-    whether nothing goes wrong now, and nothing did a moment ago.
+    `electrical_s`: until when there is a reason for a reference to leave its line at once. `is_calm`: whether nothing goes
+    wrong now, and nothing did a moment ago.
     """
 
     stage: Stage
     is_calm: Callable[[], bool]
-    electrical: bool = False
+    electrical_s: float = -math.inf
     violations: list[str] = field(default_factory=list)
     unwell: dict[str, float] = field(default_factory=dict)
     _unheld_s: dict[str, float] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Line:
     def before_write(self, unit_id: str, request: DeviceRequest) -> None:
         """A reference that is told to wait leaves nobody behind who pushes on."""
         stage = self.stage
-        if request.expect_mode is not ConverterMode.WAIT or self.electrical:
+        if request.expect_mode is not ConverterMode.WAIT or stage.clock.monotonic() <= self.electrical_s:
             return
         modes = dict(zip(stage.engine.unit_ids, stage.modes(), strict=True))
         others = [other for other, mode in modes.items() if mode is ConverterMode.VOLTAGE_REFERENCE and other != unit_id]
@@ -91,7 +91,7 @@ class Line:
         on = [unit for unit, mode in modes.items() if mode in CURRENT_MODES]
         self._look_at_references(references)
         # A deal may leave the line while another cannot finish its transition; beginnings are one at a time whatever happens.
-        beginning = [deal.deal_id for deal in stage.community.board.deals() if deal.is_in_transition and deal.stop_time is None]
+        beginning = [deal.deal_id for deal in stage.deals() if deal.is_in_transition and deal.stop_time is None]
         if len(beginning) > 1:
             self.say("transitions", f"{len(beginning)} deals begin at the same time")
         self._look_at_leak_checks()
@@ -132,7 +132,7 @@ class Line:
         passed_s, self._looked_s = now_s - self._looked_s, now_s
         if not self.is_calm():
             return
-        for deal in self.stage.community.board.deals():
+        for deal in self.stage.deals():
             self._calm_s[deal.deal_id] = calm_s = self._calm_s.get(deal.deal_id, 0.0) + passed_s
             if calm_s > DEAL_S:
                 self.say(f"endless {deal.deal_id}", f"{deal} has not ended after {calm_s:.0f} s in which nothing went wrong")
@@ -144,7 +144,7 @@ class Line:
                 self.say("leak check", f"{unit} judged the line at {judged_s[1]:.1f} s by a reading of {judged_s[0]:.1f} s")
 
     def _look_for_over_commitment(self) -> None:
-        deals = [deal for deal in self.stage.community.board.deals() if not deal.is_ended]
+        deals = [deal for deal in self.stage.deals() if not deal.is_ended]
         for unit, node in self.stage.community.nodes.items():
             own = [deal for deal in deals if unit in deal.unit_ids]
             if len({deal.side_of(unit) for deal in own}) > 1:
@@ -200,7 +200,7 @@ def records_differ(first: Deal | None, second: Deal | None, seen: Deal) -> str |
     """Why the two ledgers do not hold the same of a deal that has left the store, or None."""
     if first is None or second is None:
         return f"deal {seen.deal_id} is missing in a ledger"
-    for name in ("energy", "cumulate_amount_wh", "amount_wh"):
+    for name in (each.name for each in fields(Deal)):
         if getattr(first, name) != getattr(second, name):
             return f"deal {seen.deal_id}: the ledgers hold {getattr(first, name)} and {getattr(second, name)} for {name}"
     return None if first.is_ended and second.is_ended else f"deal {seen.deal_id} has not ended in a ledger"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..emulator.houses import House, Losses
 from ..model.hardware import Hardware
+from ..model.modes import OperationMode
 from ..model.policy import Policy
 from ..model.scenario import Scenario
 from ..presets import community_hardware, community_policy, community_scenario
@@ -86,8 +87,10 @@ class Options:
         )
 
     def chosen_policy(self) -> Policy:
-        """The policy given, or one for this community."""
-        return self.policy or community_policy(self.units, self.deal_current_a, self.deal_wh)
+        """The policy given, or one for this community; they share from the start."""
+        policy = self.policy or community_policy(self.units, self.deal_current_a, self.deal_wh)
+        # A community of people may begin in another mode, which somebody ends by hand: here is nobody who could.
+        return replace(policy, operation_mode=OperationMode.AUTONOMOUS)
 
     def chosen_members(self) -> tuple[Member, ...]:
         """Every unit: its converter and battery, and its wishes."""

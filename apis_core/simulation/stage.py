@@ -19,11 +19,13 @@ from ..ledger.database import LedgerDatabase
 from ..ledger.unit_ledger import LedgerWriter, UnitLedger
 from ..local_community import LocalCommunity
 from ..model.converter import ConverterMode
+from ..model.deal import Deal
 from ..model.hardware import Hardware
 from ..model.policy import Policy
 from ..model.scenario import Scenario
 from ..node import Node
 from ..ports import Clock, DeviceRequest, GuardOrders, GuardReport, GuardRole, Ledger
+from ..unit.board import DEAL
 from ..unit.settings import Settings
 
 
@@ -90,6 +92,7 @@ class Stage:
         self.hub = EmbeddedHub(wall_s=self.clock.wall)
         self.guard = MemoryGuard(self.clock)
         self.rng = random.Random(seed)
+        self._deals: tuple[int, tuple[Deal, ...]] = (-1, ())
         nodes = tuple(self.a_node(unit, hardware, scenario) for unit in units or tuple(house.unit_id for house in houses))
         self.community = LocalCommunity(nodes, self.clock)
 
@@ -131,6 +134,14 @@ class Stage:
 
     def written(self, unit: str, epoch: int, role: GuardRole | None) -> None:
         """A unit's device was written to, with an epoch; `role` is what the converter is then, None for no change."""
+
+    def deals(self) -> tuple[Deal, ...]:
+        """Every deal as the store has it: what the community shows is what its first unit hears, and that may be cut off."""
+        store = self.hub.store
+        if self._deals[0] != store.revision:
+            found = (entry.value for entry in store.there(DEAL))
+            self._deals = store.revision, tuple(Deal.from_json(value) for value in found if value is not None)
+        return self._deals[1]
 
     def modes(self) -> list[ConverterMode]:
         """Every converter's mode as the device has it."""

@@ -14,7 +14,8 @@ from ..rules.energy import Sample
 class BookMark:
     """Counters by deal, what no deal was charged with [Wh] by cause, and (while energy flowed) what flowed then.
 
-    `currents_a`: the signed current of each running deal [A]. `sample` and `time`: the last measurement.
+    `currents_a`: the signed current of each running deal [A]. `sample` and `time`: the last measurement. `kept`: when this was
+    written down, which may be long after that where the device is silent.
     """
 
     counters: Mapping[str, SideEnergy]
@@ -22,6 +23,12 @@ class BookMark:
     currents_a: Mapping[str, float]
     sample: Sample | None
     time: datetime | None
+    kept: datetime | None = None
+
+    @property
+    def unread_s(self) -> float:
+        """For how long the device had been silent when this was written down [community s]."""
+        return 0.0 if self.time is None or self.kept is None else max(0.0, (self.kept - self.time).total_seconds())
 
     def to_json(self) -> Json:
         """JSON form."""
@@ -32,6 +39,7 @@ class BookMark:
         if self.time is not None and self.sample is not None:
             data["flow"] = {
                 "time": format_time(self.time, None),
+                "kept": format_time(self.kept or self.time, None),
                 "currentsA": dict(self.currents_a),
                 "batteryPowerW": self.sample.battery_power_w,
                 "gridPowerW": self.sample.grid_power_w,
@@ -46,5 +54,7 @@ class BookMark:
         flow = data.get("flow")
         if flow is None:
             return cls(counters, data.get("unattributedWh", {}), {}, None, None)
+        time = parse_time(flow["time"], None)
+        kept = parse_time(flow["kept"], None) if "kept" in flow else time
         sample = Sample(float("-inf"), flow["batteryPowerW"], flow["gridPowerW"], flow["gridCurrentA"])
-        return cls(counters, data.get("unattributedWh", {}), flow["currentsA"], sample, parse_time(flow["time"], None))
+        return cls(counters, data.get("unattributedWh", {}), flow["currentsA"], sample, time, kept)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+import contextlib
 import random
 
 from ..model.converter import Battery, Converter, ConverterMode, Reading
@@ -122,7 +123,7 @@ class Controller:
             since_s = (self._clock.now() - kept.time).total_seconds()
             went_on_s = await self._went_on_s(since_s)
             if await self._is_found_off():
-                went_on_s = min(went_on_s, await self._went_on_alone_s())
+                went_on_s = min(went_on_s, kept.unread_s + await self._went_on_alone_s())
             self.account = energy.estimated(self.account, went_on_s, kept.currents_a)
         await self.refresh()
         await self.reconcile("start")
@@ -141,19 +142,21 @@ class Controller:
         return since_s if went_on_s <= 0 else min(since_s, went_on_s)
 
     async def _is_found_off(self) -> bool:
+        """Whether the converter says that it is in wait; one that says nothing may be on."""
         try:
             return Converter().merged(await self._driver.status()).mode is ConverterMode.WAIT
-        except MessageError as error:
-            raise DriverError(f"{self._settings.unit_id}: {error}") from error
+        except DriverError, MessageError:
+            return False
 
     async def _went_on_alone_s(self) -> float:
-        """How long a converter that is found off can have gone on after the last mark of its process [community s].
+        """How long a converter that is found off can have gone on after its process last wrote down that it was there [community s].
 
         Until its recorded wait, or its dead-man's at the latest: not for as long as the process, or the machine, was away, and
         whatever clock the days are told by.
         """
         policy, per_wall_s = self._settings.policy, 1 / self._clock.to_wall(1.0)
-        to_last_beat_s = self._clock.period(KEEP_PERIOD_S) + self._clock.period(policy.data_acquisition_period_s)
+        look_s = self._clock.period(policy.data_acquisition_period_s) + policy.request_timeout_s * policy.request_limit * per_wall_s
+        to_last_beat_s = self._clock.period(KEEP_PERIOD_S) + look_s
         report = None if self._guard is None else await self._guard.report(self._settings.unit_id)
         dead_man_s = policy.times.reference_dead_man_s
         if report is not None and report.is_off:
@@ -207,6 +210,9 @@ class Controller:
                     # Said once: what has to follow has followed, until the device answers again.
                     self._fault(f"the device was not read: {error}")
                 self._silent = True
+                with contextlib.suppress(LedgerError):
+                    # For as long as this is written down, the converter counts as on.
+                    await self._keep_account()
 
     @property
     def converter(self) -> Converter:
@@ -394,7 +400,7 @@ class Controller:
         """What was counted until now, for the ledger."""
         running, _ = self._deal_currents_a()
         time = None if self.reading is None or self.converter.mode is ConverterMode.WAIT else self.reading.time
-        mark = BookMark(self.account.deals, self.account.unattributed_wh, running, self.account.last, time)
+        mark = BookMark(self.account.deals, self.account.unattributed_wh, running, self.account.last, time, self._clock.now())
         return mark.to_json()
 
     async def _keep_account(self) -> None:

@@ -259,6 +259,8 @@ def test_files_in_the_originals_formats(tmp_path: Path) -> None:
         ("load", None, "No such file"),
         ("solar", "1,2", "line 1, column 2: found '', expected a number >= 0"),
         ("solar", ",".join(["1"] * 24), "found 1 lines, expected 365 lines"),
+        ("solar", "\n".join([",".join(["1"] * 48)] * 365), "line 1: found 48 columns, expected 24 columns, one an hour"),
+        ("solar", ",".join(["1"] * 24) + ", ", "found 1 lines, expected 365 lines"),
     ],
 )
 def test_bad_data_files_are_told_with_their_place(tmp_path: Path, name: str, text: str | None, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,7 +13,8 @@ from apis_core.ledger.unit_ledger import UnitLedger
 from apis_core.model.converter import Converter
 from apis_core.model.deal import Deal, SideEnergy
 from apis_core.ports import GuardOrders, Json
-from apis_core.rules import slots
+from apis_core.rules import energy, slots
+from apis_core.rules.energy import Account, Sample
 from apis_core.rules.lifecycle import Step
 from apis_core.unit import controller
 from apis_core.unit.controller import Controller
@@ -151,6 +153,25 @@ def counted_twice() -> contextlib.AbstractContextManager[Any]:
     return patch.object(SideEnergy, "merged", merged)
 
 
+def line_side_wrong() -> contextlib.AbstractContextManager[Any]:
+    """What went over the line is written down as what went into the battery."""
+    real = energy.counted
+
+    def counted(account: Account, sample: Sample, *others: Any, **more: Any) -> Account:
+        return real(account, replace(sample, grid_power_w=sample.battery_power_w), *others, **more)
+
+    return patch.object(energy, "counted", counted)
+
+
+def nobody_agrees() -> contextlib.AbstractContextManager[Any]:
+    """Whoever is asked declines; only what a person makes is a deal."""
+
+    async def decline(_self: Mediator, _sender: str, _message: Json) -> Json:
+        return {"decline": "no"}
+
+    return patch.object(Mediator, "_on_request", decline)
+
+
 BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
     function.__name__: function
     for function in (
@@ -165,5 +186,7 @@ BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
         no_way_back,
         grant_not_released,
         counted_twice,
+        line_side_wrong,
+        nobody_agrees,
     )
 }

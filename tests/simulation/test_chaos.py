@@ -11,9 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from apis_core.cli import cli
-from apis_core.model.errors import ConfigError
+from apis_core.clock import run_virtual
+from apis_core.gridmaster.access import Access
+from apis_core.model.errors import Category, ConfigError, ErrorReport, Extent, Level
 from apis_core.simulation import chaos, plans, search
+from apis_core.simulation.invariants import records_differ
 from apis_core.simulation.plans import Fault
+from apis_core.unit.board import DEAL
+from tests.builders import a_deal
 from tests.simulation.bugs import BUGS
 
 UNITS, HOURS = 6, 0.3
@@ -33,6 +38,8 @@ SEEN_WITH = {
     "no_way_back": 6,
     "grant_not_released": 0,
     "counted_twice": 0,
+    "line_side_wrong": 0,
+    "nobody_agrees": 0,
 }
 NIGHTLY_SEEDS = int(os.environ.get("APIS_CHAOS_SEEDS", "0"))
 
@@ -86,6 +93,54 @@ def test_whatever_a_run_fails_with_is_found_with_its_seed(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(chaos.Chaos, "_judge_books", broken)
     assert any("ZeroDivisionError" in violation for violation in chaos.run(1, 4, 0.1, ()).violations)
+
+
+def test_a_reference_that_leaves_too_early_is_seen_beside_an_electrical_fault_at_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = (Fault(121.0, 1.0, "offset_a", ("E003",), 0.01), Fault(228.3, 12.6, "cut", ("E002",)))
+    # Who cannot be asked counts as off.
+    monkeypatch.setattr(Access, "may_be_on", lambda *_: False)
+    assert any("is told to wait while E002 are on" in violation for violation in chaos.run(2, 4, 0.2, faults).violations)
+
+
+def test_deals_are_looked_at_where_they_are_and_not_where_a_unit_is_cut_off() -> None:
+    async def story(run: chaos.Chaos) -> None:
+        await run.clock.sleep(30)
+        (deal, *others) = run.deals()
+        run.hub.faults.cut("E001")
+        await run.hub.store.delete(DEAL + deal.deal_id)
+        await run.clock.sleep(1)
+        assert {each.deal_id for each in run.deals()} == {each.deal_id for each in others}
+        # What a person sees who is at home in the first unit.
+        assert run.community.board.deal(deal.deal_id) is not None
+        run.hub.faults.heal()
+
+    async def main() -> None:
+        run = chaos.Chaos(1, (), 4, 60.0)
+        await run.play(lambda: story(run))
+        run.database.close()
+
+    run_virtual(main)
+
+
+def test_a_scram_is_seen_however_soon_its_deals_have_left_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(run: chaos.Chaos) -> None:
+        await run.clock.sleep(150.4)
+        run.seen.update({deal.deal_id: deal for deal in run.community.board.deals()})
+        (master,) = (node.role.master for node in run.community.nodes.values() if node.role.master is not None)
+        await master.react(ErrorReport("E001", Category.HARDWARE, Extent.GLOBAL, Level.ERROR, "a whim"))
+        await run.clock.sleep(0.3)
+        # Nobody has looked since, and they are gone.
+        assert not any(deal.is_active for deal in run.community.board.deals())
+        await run._judge_books()
+
+    monkeypatch.setattr(chaos.Chaos, "story", story)
+    assert any("a whim" in violation for violation in chaos.run(1, 4, 0.1, ()).violations)
+
+
+def test_both_ledgers_hold_the_same_of_a_deal_whatever_it_is() -> None:
+    deal = a_deal()
+    for change in ({"grid_current_a": 2.5}, {"abort_reason": "none"}, {"amount_wh": 21}):
+        assert f"for {next(iter(change))}" in str(records_differ(deal, deal.changed(**change), deal))
 
 
 def test_what_goes_wrong_without_any_fault_is_shrunk_to_no_plan() -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from apis_core.cli import cli, main
 from apis_core.model.deal import Deal
 from apis_core.model.errors import Category, ConfigError, ErrorReport, Extent, Level
+from apis_core.model.modes import OperationMode
 from apis_core.model.scenario import Scenario
 from apis_core.model.view import Snapshot, UnitView
 from apis_core.presets import community_hardware, community_policy, community_scenario
@@ -209,6 +210,13 @@ def test_a_deal_ends_where_the_policy_has_its_limit() -> None:
     result = simulate(replace(A_MORNING, policy=policy))
     reasons = {deal.abort_reason for deal in result.deals}
     assert any(reason is not None and "above 39 %" in reason for reason in reasons), reasons
+
+
+def test_a_policy_that_begins_in_stop_shares_all_the_same() -> None:
+    usual = A_MORNING.chosen_policy()
+    result = simulate(replace(A_MORNING, days=0.04, policy=replace(usual, operation_mode=OperationMode.STOP)))
+    assert result.deals
+    assert result.digest == simulate(replace(A_MORNING, days=0.04, policy=usual)).digest
 
 
 def test_a_time_band_that_begins_is_a_reason_to_look() -> None:
