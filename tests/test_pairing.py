@@ -1,25 +1,28 @@
 """Who may use a node from another machine: a code, a token, and an end to it."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from datetime import UTC
+import hashlib
 import json
 from pathlib import Path
 import re
 
 import aiohttp
+from aiohttp.http import WS_KEY
 from hypothesis import given, strategies as st
 import pytest
 
 from apis_core import app, daemon
 from apis_core.emulator.settings import Settings as EmulatorSettings
-from apis_core.model.errors import ClusterError, CommandRefusedError, ConfigError, NotPairedError
+from apis_core.model.errors import ApisError, ClusterError, CommandRefusedError, ConfigError, MessageError, NotPairedError
 from apis_core.model.installation import Address
 from apis_core.model.modes import OperationMode
 from apis_core.model.unit_plan import UnitPlan
 from apis_core.presets import hardware, policy_for, scenario
 from apis_core.rules.pairing import LIFETIME_S, TRIES, offered, tried
-from apis_core.server import endpoint
+from apis_core.server import client, endpoint
 from apis_core.server.client import RemoteCommunity
 from apis_core.server.pairing import Pairing
 from apis_core.web import is_private
@@ -192,3 +195,31 @@ def test_the_owner_says_a_code_and_takes_a_pair_back_on_the_command_line(tmp_pat
                 asyncio.run(look(url, token))
         with pytest.raises(ClusterError):
             asyncio.run(look(url, token))
+
+
+@pytest.mark.parametrize(("frame", "expected"), [(b"", ClusterError), (b"\x81\x02{]", MessageError)])
+async def test_who_listens_hears_of_a_node_that_is_gone_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, frame: bytes, expected: type[ApisError]
+) -> None:
+    """A machine that lost its power closes no connection: it answers no heartbeat."""
+    monkeypatch.setattr(client, "HEARTBEAT_S", 0.1)
+    gone = asyncio.Event()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        (key,) = re.findall(rb"(?i)sec-websocket-key: (\S+)", asked)
+        accepted = base64.b64encode(hashlib.sha1(key + WS_KEY, usedforsecurity=False).digest())
+        head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        writer.write(head + accepted + b"\r\n\r\n" + frame)
+        await gone.wait()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with aiohttp.ClientSession() as session:
+        node = RemoteCommunity(session, f"http://127.0.0.1:{port}")
+        with pytest.raises(expected):
+            _ = [event async for event in node.subscribe()]
+    gone.set()
+    server.close()
+    await server.wait_closed()

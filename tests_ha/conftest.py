@@ -139,7 +139,10 @@ class FakeCommunity:
             yield event
 
     async def deals(self, start: Any = None, end: Any = None, unit_id: str | None = None) -> tuple[Deal, ...]:
-        self._note("deals", start, end, unit_id)
+        if unit_id is not None:
+            self._note("deals", start, end, unit_id)
+        elif self.error is not None:
+            raise self.error
         return tuple(deal for deal in self.past if (start is None or deal.create_time >= start) and (end is None or deal.create_time < end))
 
     async def set_mode(self, mode: Any, unit_id: str | None, who: str) -> None:

@@ -115,7 +115,8 @@ async def test_deals(hass: HomeAssistant, community: FakeCommunity, device: dict
     for state, name in (("running", "new"), ("completed", "done"), ("aborted", "failed")):
         found = await call(hass, "get_deals", device_id=device["E001"], state=state)
         assert [deal["deal_id"] for deal in found["deals"]] == [name]
-    assert (await call(hass, "get_statement", device_id=device["E001"]))["lines"] == [{"month": "2026-11", "partner": "E002", "deals": 3}]
+    (line,) = (await call(hass, "get_statement", device_id=device["E001"]))["lines"]
+    assert line == {"month": "2026-11", "partner": "E002", "partner_name": "House 2", "deals": 3}
     with pytest.raises(ServiceValidationError, match="has to be after its begin"):
         await call(hass, "get_deals", from_time="2026-11-02 00:00:00", to_time="2026-11-02 00:00:00")
     community.error = CommandRefusedError("E001 has no free slot")

@@ -13,6 +13,7 @@ from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed, async_mock_service
 
+from apis_core.model.errors import ClusterError
 from apis_core.model.view import Event
 
 from .conftest import NOW, FakeCommunity, a_deal
@@ -125,3 +126,23 @@ async def test_only_while_two_units_trade(hass: HomeAssistant, loaded: MockConfi
         hass.bus.async_fire("go")
         await hass.async_block_till_done()
         assert len(calls) == expected
+    # What was so before it fell silent is not so for ever.
+    community.error = ClusterError("away")
+    await loaded.runtime_data.coordinator.async_refresh()
+    hass.bus.async_fire("go")
+    await hass.async_block_till_done()
+    assert len(calls) == 1
+
+
+async def test_a_choice_goes_on_while_a_community_is_not_there(
+    hass: HomeAssistant, loaded: MockConfigEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    units = {"device_id": device(hass, loaded, "_E002"), "partner_device_id": device(hass, loaded, "_E001")}
+    await hass.config_entries.async_unload(loaded.entry_id)
+    calls = async_mock_service(hass, "test", "otherwise")
+    choice = {"conditions": [{"condition": "apis.deal_is_running", "options": units}], "sequence": []}
+    script = {"sequence": [{"choose": [choice], "default": [{"action": "test.otherwise"}]}]}
+    assert await async_setup_component(hass, "script", {"script": {"look": script}})
+    await hass.services.async_call("script", "look", blocking=True)
+    assert len(calls) == 1
+    assert "Street for integration apis is not loaded" in caplog.text

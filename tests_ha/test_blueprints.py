@@ -82,7 +82,7 @@ async def test_deals_are_told_and_the_message_stops_sharing(hass: HomeAssistant,
         community.events.put_nowait(Event("deal", NOW, "", "E001", {"state": state, "deal": deal.to_json()}))
         await hass.async_block_till_done()
     assert [call.data["title"] for call in sent] == ["Deal started", "Deal aborted"]
-    assert sent[1].data["message"] == "E001 to E002: 20.0 of 100 Wh (E002 does not answer)"
+    assert sent[1].data["message"] == "House 1 to House 2: 20.0 of 100 Wh (E002 does not answer)"
     hass.bus.async_fire("mobile_app_notification_action", {"action": sent[0].data["data"]["actions"][0]["action"]})
     await hass.async_block_till_done()
     assert community.asked[-1][:3] == ("set_mode", OperationMode.HETERONOMOUS, "E001")
@@ -228,7 +228,8 @@ async def test_a_statement_comes_on_the_first_of_the_month_only(
     await hass.config.async_set_time_zone("UTC")
     freezer.move_to("2026-11-30 07:59:00+00:00")
     line = {"partner": "E002", "deals": 3, "shared_wh": 1250.0, "received_wh": 400.0, "points_earned": 12500.0, "points_paid": 4800.0}
-    community.lines = ({"month": "2026-10", **line}, {"month": "2026-11", **line})
+    # A neighbour who has left the community is told of by the id.
+    community.lines = ({"month": "2026-10", **line}, {"month": "2026-11", **line}, {"month": "2026-11", **line, "partner": "E009"})
     sent = async_mock_service(hass, "notify", "phone")
     await automate(hass, "monthly_statement", unit=unit(hass, loaded), notify="notify.phone", at="08:00:00")
     for day in ("2026-11-30 08:00:01+00:00", "2026-12-01 08:00:01+00:00", "2026-12-02 08:00:01+00:00"):
@@ -238,8 +239,8 @@ async def test_a_statement_comes_on_the_first_of_the_month_only(
     await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
     (message,) = sent
     assert message.data["title"] == "House 1, 2026-11"
-    text = " ".join(message.data["message"].split())
-    assert text == "E002: gave 1.25 kWh for 12500 points, received 0.4 kWh for 4800 points."
+    said = "gave 1.25 kWh for 12500 points, received 0.4 kWh for 4800 points."
+    assert message.data["message"].splitlines() == [f"House 2: {said}", f"E009: {said}"]
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,15 @@ async def test_no_sentence_in_diagnostics_names_a_house_or_a_host(
     assert found["community"]["snapshot"]["gridMaster"] == "E001"
 
 
-async def test_system_health(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+async def test_system_health(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
     assert await async_setup_component(hass, "system_health", {})
     await hass.async_block_till_done()
     assert await get_system_health_info(hass, "apis") == {"communities": 1, "units": "2 / 2", "active_deals": 0}
+    community.now = replace(community.now, deals=(a_deal(),))
+    await loaded.runtime_data.coordinator.async_refresh()
+    community.error = ClusterError("away")
+    await loaded.runtime_data.coordinator.async_refresh()
+    assert await get_system_health_info(hass, "apis") == {"communities": 1, "units": "0 / 2", "active_deals": 0}
 
 
 async def test_a_unit_that_does_not_answer_is_a_problem_until_it_does(
@@ -265,3 +270,24 @@ async def test_a_driver_tells_how_it_is_and_that_it_is_old(hass: HomeAssistant, 
     community.now = replace(community.now, units=(replace(first, driver_health={}), community.now.units[1]))
     await entry.runtime_data.coordinator.async_refresh()
     assert state("binary_sensor.house_1_converter_driver_problem") == "unknown"
+
+
+async def test_diagnostics_of_what_does_not_answer(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, community: FakeCommunity
+) -> None:
+    data = {"kind": "daemon", "url": "http://mill.local:4391", "token": "a secret"}
+    entry = MockConfigEntry(domain="apis", title="Street", data=data)
+    entry.add_to_hass(hass)
+    community.error = ClusterError("Cannot connect to host mill.local:4391")
+    await hass.config_entries.async_setup(entry.entry_id)
+    found: dict[str, Any] = await get_diagnostics_for_config_entry(hass, hass_client, entry)
+    assert (found["entry"]["state"], found["community"]) == ("setup_retry", {})
+    assert "does not answer" in found["entry"]["reason"]
+    community.error = None
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    with patch.object(community, "diagnostics", side_effect=ClusterError("Cannot connect to host mill.local:4391")):
+        gone: dict[str, Any] = await get_diagnostics_for_config_entry(hass, hass_client, entry)
+    assert gone["community"]["problem"] == "Cannot connect to host **REDACTED**:4391"
+    assert gone["community"]["snapshot"]["gridMaster"] == "E001"
+    assert not any(each in str(told) for told in (found, gone) for each in ("mill.local", "a secret", "House 1"))

@@ -162,6 +162,13 @@ async def test_houses_to_try_have_nothing_to_change(hass: HomeAssistant, loaded:
     assert (await loaded.start_reconfigure_flow(hass))["reason"] == "nothing_to_change"
 
 
+async def test_units_that_run_here_are_changed_one_by_one(hass: HomeAssistant) -> None:
+    """Nobody is told to remove a community, and with it its ledger, for what can be changed."""
+    entry = MockConfigEntry(domain="apis", title="Street", data={"kind": "node"}, options={"policy": policy_for(1).to_json()})
+    entry.add_to_hass(hass)
+    assert (await entry.start_reconfigure_flow(hass))["reason"] == "change_units"
+
+
 async def test_units_from_an_installations_files(hass: HomeAssistant, community: FakeCommunity, tmp_path: Path) -> None:
     flow_id = await begin(hass, "node")
     wrong = await hass.config_entries.flow.async_configure(flow_id, {"name": "Street", "folder": str(tmp_path)})

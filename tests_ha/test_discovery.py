@@ -173,6 +173,29 @@ async def test_a_driver_joins_a_community_that_is_there(hass: HomeAssistant, com
     assert [each.unique_id for each in entry.subentries.values()] == ["E001", "E002"]
 
 
+async def test_a_converter_has_one_unit_whatever_it_is_called(hass: HomeAssistant, community: FakeCommunity) -> None:
+    """Two units on one converter would drive it against each other."""
+    entry: MockConfigEntry = await new_node(hass)
+    driver = {**UNIT, "driver": "dcdc_v2", "host": ADDRESS, "port": 4380}
+    configure = hass.config_entries.subentries.async_configure
+
+    async def added(unit: dict[str, Any]) -> Any:
+        form = await hass.config_entries.subentries.async_init((entry.entry_id, "unit"), context={"source": "user"})
+        await configure(form["flow_id"], unit)
+        return await configure(form["flow_id"], limits())
+
+    assert (await added({**driver, "unit_id": "E002"}))["type"] is FlowResultType.CREATE_ENTRY
+    assert (await added({**driver, "unit_id": "E003"}))["errors"] == {"base": "twin"}
+    # Units of one emulator share its address.
+    assert (await added({**UNIT, "unit_id": "E004"}))["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    # The driver announces itself: it is in use already, and is followed from now on.
+    for port in (4380, 4385):
+        assert (await find(hass, SOURCE_ZEROCONF, "driver", port=port))["reason"] == "already_configured"
+    plans = [UnitPlan.from_json(dict(each.data["unit"])) for each in entry.subentries.values()]
+    assert [plan.device.port for plan in plans] == [4390, 4385, 4390]
+
+
 @both
 @pytest.mark.parametrize(
     ("role", "more", "reason"), [("toaster", {}, "unknown_role"), ("node", {"api": "9"}, "other_api"), ("node", {"id": ""}, "unknown_role")]

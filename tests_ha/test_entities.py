@@ -1,7 +1,9 @@
 """What is shown, and what pressing it does."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 import re
 from unittest.mock import patch
@@ -20,6 +22,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 from syrupy.assertion import SnapshotAssertion
 
+from apis_core.model.deal import Deal, SideEnergy
 from apis_core.model.errors import ClusterError, CommandRefusedError
 from apis_core.model.modes import OperationMode
 from apis_core.model.view import Event
@@ -146,6 +149,7 @@ async def test_the_life_of_a_deal_in_events(hass: HomeAssistant, loaded: MockCon
         for entity_id in ("event.street_deal", "event.house_1_deal", "event.house_2_deal"):
             assert hass.states.get(entity_id).attributes["event_type"] == expected
     giving, receiving = hass.states.get("event.house_1_deal").attributes, hass.states.get("event.house_2_deal").attributes
+    assert (giving["partner_name"], receiving["partner_name"], giving["from_name"]) == ("House 2", "House 1", "House 1")
     assert (giving["direction"], giving["partner"], giving["exchanged_wh"]) == ("giving", "E002", 100.2)
     assert (receiving["direction"], receiving["partner"], receiving["amount_wh"]) == ("receiving", "E001", 100)
     before = hass.states.get("event.street_deal").state
@@ -255,6 +259,30 @@ async def test_the_day_is_summed_up_here_and_goes_on_after_a_restart(
     await look(0, load_w=None, mains_w=None)
     assert hass.states.get("sensor.street_self_sufficiency_today").state == "unavailable"
     assert float(hass.states.get("sensor.street_energy_shared_today").state) == 0.0
+
+
+@pytest.mark.parametrize(("refused", "expected"), [(False, 0.3), (True, 0.0)])
+async def test_what_was_shared_today_before_anybody_looked_is_in_the_ledger(
+    hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity, freezer: FrozenDateTimeFactory, *, refused: bool, expected: float
+) -> None:
+    await hass.config.async_set_time_zone("Asia/Tokyo")
+    # Nine in the evening there; its day began at three in the afternoon, UTC.
+    freezer.move_to("2026-11-21T12:00:00Z")
+
+    def deal(hours_ago: float, wh: float) -> Deal:
+        ended = NOW - timedelta(hours=hours_ago)
+        begun = ended - timedelta(hours=1)
+        energy = {"E001": SideEnergy(grid_wh=wh), "E002": SideEnergy(grid_wh=wh)}
+        return replace(
+            a_deal(f"d{hours_ago}"), create_time=begun, activate_time=begun, start_time=begun, deactivate_time=ended, energy=energy
+        )
+
+    # Yesterday's, one over midnight, and one of this evening; what runs is counted once it has ended.
+    community.past = (deal(22, 50.0), deal(20.5, 200.0), deal(1, 100.0), replace(deal(0, 30.0), deactivate_time=None))
+    with patch.object(community, "deals", side_effect=ClusterError("away")) if refused else contextlib.nullcontext():
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done()
+    assert float(hass.states.get("sensor.street_energy_shared_today").state) == pytest.approx(expected)
 
 
 async def test_an_accelerated_community_has_no_today(hass: HomeAssistant, entry: MockConfigEntry, community: FakeCommunity) -> None:

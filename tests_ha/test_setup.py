@@ -15,7 +15,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from apis_core.model.errors import ClusterError
-from apis_core.model.view import Event
+from apis_core.model.view import Event, Snapshot
 from custom_components.apis import async_remove_config_entry_device
 from custom_components.apis.const import DOMAIN
 
@@ -117,10 +117,13 @@ async def test_home_assistants_end_ends_the_community_in_order(
     assert closed == [True]
 
 
-async def test_a_stream_that_breaks_is_taken_up_again(hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity) -> None:
+@pytest.mark.parametrize("error", [ClusterError("the line is down"), ValueError("what nobody has thought of")])
+async def test_a_stream_that_breaks_is_taken_up_again(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity, error: Exception
+) -> None:
     with patch("custom_components.apis.coordinator.RECONNECT_S", 0):
         community.events.put_nowait(Event("notice", NOW, "hello", None, {}, 7))
-        community.events.put_nowait(ClusterError("the line is down"))
+        community.events.put_nowait(error)
         for _ in range(3):
             await asyncio.sleep(0.01)
         community.now = replace(community.now, grid_master="E002")
@@ -146,3 +149,29 @@ async def test_houses_to_try_leave_nothing_behind(hass: HomeAssistant, loaded: M
         assert await hass.config_entries.async_remove(loaded.entry_id)
         await hass.async_block_till_done()
         assert not folder.exists()
+
+
+async def test_a_unit_that_comes_back_has_its_entities_still(
+    hass: HomeAssistant, loaded: MockConfigEntry, community: FakeCommunity, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node that starts shows its units one after the other."""
+    full = community.now
+    few = replace(full, units=full.units[:1])
+
+    async def shown(now: Snapshot) -> str | None:
+        community.now = now
+        await loaded.runtime_data.coordinator.async_refresh()
+        await hass.async_block_till_done()
+        state = hass.states.get("switch.house_2_take_part_in_sharing")
+        return None if state is None else state.state
+
+    assert [await shown(now) for now in (few, full)] == ["unavailable", "on"]
+    # One that was removed meanwhile comes as a new one.
+    assert await shown(few) == "unavailable"
+    registry = dr.async_get(hass)
+    device = registry.async_get_device_by_identifier(("apis", f"{loaded.entry_id}_E002"), loaded.entry_id)
+    assert device is not None
+    registry.async_remove_device(device.id)
+    await hass.async_block_till_done()
+    assert [await shown(now) for now in (few, full)] == [None, "on"]
+    assert "unique IDs" not in caplog.text

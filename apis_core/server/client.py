@@ -51,11 +51,16 @@ class RemoteCommunity:
         try:
             async with self._session.ws_connect(url, heartbeat=HEARTBEAT_S, headers=self._headers) as socket:
                 async for message in socket:
+                    if message.type is aiohttp.WSMsgType.ERROR:
+                        # Nothing has come for a heartbeat: the other machine or the network is gone without a word.
+                        raise ClusterError(f"{self._base}: {message.data or 'it fell silent'}")
                     yield Event.from_json(orjson.loads(message.data))
         except aiohttp.WSServerHandshakeError as error:
             raise NotPairedError(f"{self._base}: pair with this node first") if error.status == 401 else ClusterError(str(error)) from error
         except aiohttp.ClientError as error:
             raise ClusterError(f"{self._base}: {error}") from error
+        except orjson.JSONDecodeError as error:
+            raise MessageError(f"{url}: {error}, expected JSON") from error
 
     async def identity(self) -> Json:
         """Who answers there: `role`, `id`, `api`, `version`; anybody may ask."""

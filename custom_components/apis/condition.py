@@ -5,6 +5,7 @@ from typing import Any, Unpack, cast, override
 from homeassistant.components.binary_sensor import DOMAIN as BINARY_SENSOR
 from homeassistant.const import CONF_OPTIONS, STATE_ON
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConditionErrorMessage, HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.automation import DomainSpec
 from homeassistant.helpers.condition import Condition, ConditionCheckParams, ConditionConfig, make_entity_state_condition
@@ -42,8 +43,15 @@ class DealIsRunning(Condition):
 
     @override
     def _async_check(self, **kwargs: Unpack[ConditionCheckParams]) -> bool:
-        (data, unit_id), (_, partner_id) = (async_unit_of(self._hass, device_id) for device_id in self._devices)
-        return any(set(deal.unit_ids) == {unit_id, partner_id} and deal.is_running for deal in data.coordinator.data.deals)
+        try:
+            (data, unit_id), (_, partner_id) = (async_unit_of(self._hass, device_id) for device_id in self._devices)
+        except HomeAssistantError as error:
+            # A community that is not there is no reason to end a whole script: the next choice is looked at.
+            raise ConditionErrorMessage(type="deal_is_running", message=str(error)) from error
+        # What ran when the community was heard of last may have ended long ago.
+        return data.coordinator.last_update_success and any(
+            set(deal.unit_ids) == {unit_id, partner_id} and deal.is_running for deal in data.coordinator.data.deals
+        )
 
 
 CONDITIONS: dict[str, type[Condition]] = {"is_sharing": IsSharing, "deal_is_running": DealIsRunning}

@@ -343,7 +343,7 @@ class ApisConfigFlow(ConfigFlow, domain=DOMAIN):
         """Another address of the daemon."""
         entry = self._get_reconfigure_entry()
         if entry.data[CONF_KIND] != KIND_DAEMON:
-            return self.async_abort(reason="nothing_to_change")
+            return self.async_abort(reason="change_units" if entry.data[CONF_KIND] == KIND_NODE else "nothing_to_change")
         errors: dict[str, str] = {}
         if user_input is not None:
             url = user_input[CONF_URL].rstrip("/")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 import contextlib
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast, override
 
 from homeassistant.config_entries import ConfigEntry
@@ -36,6 +36,7 @@ AT_ONCE = 8
 # A reading that is older is none.
 OLD_S = 60.0
 DAY_S = 86_400.0
+DAY = timedelta(days=1)
 
 
 @dataclass(kw_only=True)
@@ -89,12 +90,24 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         snapshot = replace(snapshot, units=units)
         await self._compare_policy()
         if snapshot.acceleration == 1.0:
-            self.day.look(dt_util.now(), snapshot)
+            now = dt_util.now()
+            # Nobody looked from here when the day began: its deals are in the ledger.
+            shared_wh = 0.0 if self.day.date else await self._async_shared(dt_util.start_of_local_day(now))
+            self.day.look(now, snapshot, shared_wh)
             if self.config_entry.data[CONF_KIND] == KIND_DAEMON:
                 skew_s = (snapshot.time - dt_util.utcnow()).total_seconds()
                 # Emulated houses have a calendar of their own.
                 self.clock_skew_s = None if abs(skew_s) > DAY_S and all(unit.is_simulated for unit in units) else skew_s
         return snapshot
+
+    async def _async_shared(self, since: datetime) -> float:
+        """What deals that have ended since then have brought the line [Wh]."""
+        try:
+            deals = await self.community.deals(dt_util.as_utc(since) - DAY)
+        except ApisError, TimeoutError:
+            return 0.0
+        ended = (deal for deal in deals if deal.deactivate_time is not None and deal.deactivate_time >= since)
+        return sum(deal.side_energy(deal.discharge_unit_id).grid_wh for deal in ended)
 
     async def _compare_policy(self) -> None:
         """Whether the units work by another policy than the one that was entered here; asked once, at the beginning."""
@@ -124,12 +137,16 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
         """Listen to the community's events until cancelled; ask again when it is back."""
         seen: int | None = None
         while True:
-            with contextlib.suppress(ApisError, TimeoutError):
+            try:
                 async for event in self.community.subscribe(seen):
                     seen = event.sequence
                     for listener in list(self._event_listeners):
                         listener(event)
                     await self.async_request_refresh()
+            except ApisError, TimeoutError:
+                pass
+            except Exception:  # noqa: BLE001 - one event is not worth all that come after it
+                LOGGER.exception("An event could not be told")
             await self.async_request_refresh()
             await asyncio.sleep(RECONNECT_S)
 
@@ -193,6 +210,11 @@ class ApisCoordinator(DataUpdateCoordinator[Snapshot]):
     def unit(self, unit_id: str) -> UnitView | None:
         """A unit as it is now, or None if it is gone."""
         return next((unit for unit in self.data.units if unit.unit_id == unit_id), None)
+
+
+def names_of(snapshot: Snapshot) -> dict[str, str]:
+    """What people call the units, by their ids."""
+    return {unit.unit_id: unit.name for unit in snapshot.units}
 
 
 def _tell(updates: list[Callable[[], None]]) -> None:

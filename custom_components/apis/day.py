@@ -21,12 +21,12 @@ class Day:
     _last: dict[str, tuple[datetime, float, float]] = field(default_factory=dict)
     _is_restored: bool = False
 
-    def look(self, now: datetime, snapshot: Snapshot) -> None:
-        """Add what has gone on since the last look (trapezoidal); a new day begins with nothing."""
+    def look(self, now: datetime, snapshot: Snapshot, shared_wh: float = 0.0) -> None:
+        """Add what has gone on since the last look (trapezoidal); a new day begins with nothing but `shared_wh`, which others saw."""
         date = now.date().isoformat()
         if date != self.date:
             self.date, self.load_wh, self.mains_wh = date, 0.0, 0.0
-            self.shared_before_wh = snapshot.shared_wh
+            self.shared_before_wh = snapshot.shared_wh - shared_wh
         for unit in snapshot.units:
             last = self._last.pop(unit.unit_id, None)
             if unit.load_w is None or unit.mains_w is None or not unit.alive:

@@ -5,8 +5,12 @@ import re
 from typing import Any
 
 from homeassistant.components.diagnostics import REDACTED, async_redact_data
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 
+from apis_core.model.errors import ApisError
+
+from .const import UNIT
 from .coordinator import ApisConfigEntry
 
 TO_REDACT = {
@@ -33,22 +37,36 @@ ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|https?://[^\s\"'<>]+")
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: ApisConfigEntry) -> dict[str, Any]:
-    """The entry, and the community as it is now with its last events."""
+    """The entry, and the community as it is now with its last events; or why nothing is known of it, which is when it is wanted most."""
     told = {
         "entry": {
             "data": dict(entry.data),
             "options": dict(entry.options),
             "units": [dict(each.data) for each in entry.subentries.values()],
             "title": entry.title,
+            "state": entry.state.value,
+            "reason": entry.reason,
         },
-        "community": await entry.runtime_data.community.diagnostics(),
+        "community": await _async_community(entry),
     }
-    ids = {unit.unit_id for unit in entry.runtime_data.coordinator.data.units}
+    ids = {str(each.unique_id) for each in entry.get_subentries_of_type(UNIT)}
+    if entry.state is ConfigEntryState.LOADED:
+        ids |= {unit.unit_id for unit in entry.runtime_data.coordinator.data.units}
     private = {text for said in _spoken(told) for text in (said, *HOST.findall(said))} - ids
     # The longest first: one name may be the beginning of another.
     named = [rf"(?<!\w){re.escape(said)}(?!\w)" for said in sorted(private, key=len, reverse=True)]
     found: dict[str, Any] = _unsaid(async_redact_data(told, TO_REDACT), re.compile("|".join([*named, ADDRESS.pattern])))
     return found
+
+
+async def _async_community(entry: ApisConfigEntry) -> dict[str, Any]:
+    """What the community tells of itself; of one that does not answer, what was seen last."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return {}
+    try:
+        return await entry.runtime_data.community.diagnostics()
+    except (ApisError, TimeoutError) as error:
+        return {"problem": str(error), "snapshot": entry.runtime_data.coordinator.data.to_json()}
 
 
 def _spoken(told: Any, *, is_private: bool = False) -> Iterator[str]:

@@ -62,21 +62,25 @@ def _found(told: dict[str, Any], host: str, port: int) -> Found:
 
 @callback
 def async_moved(hass: HomeAssistant, found: Found) -> bool:
-    """Whether units that run here are its, wherever they were: they are at its present address from now on."""
-    known = False
+    """Whether units that run here are its, wherever they were: they are at its present address from now on.
+
+    A driver that was entered by hand is known by its address, until it has announced itself there once.
+    """
+    known, here = False, Address(found.host, found.port)
     for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False, include_disabled=False):
         if entry.data[CONF_KIND] != KIND_NODE:
             continue
         for unit in list(entry.subentries.values()):
             plan = UnitPlan.from_json(dict(unit.data[UNIT]))
-            its_driver = found.role == "driver" and unit.data.get(CONF_IDENTITY) == found.identity
+            identity = unit.data.get(CONF_IDENTITY) or (found.identity if plan.system_type != EMULATED and plan.device == here else "")
+            its_driver = found.role == "driver" and identity == found.identity
             its_unit = found.role == "emulator" and entry.unique_id == found.identity and plan.system_type == EMULATED
             if its_driver or its_unit:
                 known = True
-                _async_move(hass, entry, unit, replace(plan, device=Address(found.host, found.port)))
+                _async_move(hass, entry, unit, replace(plan, device=here), identity)
     return known
 
 
 @callback
-def _async_move(hass: HomeAssistant, entry: ConfigEntry, unit: ConfigSubentry, plan: UnitPlan) -> None:
-    hass.config_entries.async_update_subentry(entry, unit, data={**unit.data, UNIT: plan.to_json()})
+def _async_move(hass: HomeAssistant, entry: ConfigEntry, unit: ConfigSubentry, plan: UnitPlan, identity: str) -> None:
+    hass.config_entries.async_update_subentry(entry, unit, data={**unit.data, UNIT: plan.to_json(), CONF_IDENTITY: identity})

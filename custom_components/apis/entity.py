@@ -77,6 +77,11 @@ def _async_register_unit(hass: HomeAssistant, entry: ApisConfigEntry, unit: Unit
     dr.async_get(hass).async_get_or_create(config_entry_id=entry.entry_id, config_subentry_id=subentry_id, **unit_device(hass, entry, unit))
 
 
+def _is_registered(entry: ApisConfigEntry, unit_id: str) -> bool:
+    registry = dr.async_get(entry.runtime_data.coordinator.hass)
+    return registry.async_get_device_by_identifier(_unit_identifier(entry, unit_id), entry.entry_id) is not None
+
+
 def subentry_of(entry: ApisConfigEntry, unit_id: str) -> str | None:
     """The subentry that a unit is, where units run here."""
     found = (each.subentry_id for each in entry.get_subentries_of_type(UNIT) if each.unique_id == unit_id)
@@ -150,7 +155,9 @@ async def async_add_unit_entities[T: ApisUnitEntity](
 
     def new_units() -> list[UnitView]:
         units = entry.runtime_data.coordinator.data.units
-        known.intersection_update(unit.unit_id for unit in units)
+        gone = known.difference(unit.unit_id for unit in units)
+        # One that comes back, as after a restart of its node, still has its entities; they go with its device.
+        known.difference_update(unit_id for unit_id in gone if not _is_registered(entry, unit_id))
         new = [unit for unit in units if unit.unit_id not in known and when(unit)]
         known.update(unit.unit_id for unit in new)
         return new

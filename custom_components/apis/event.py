@@ -1,5 +1,6 @@
 """The life of deals as events: of each unit, and of the community."""
 
+from collections.abc import Mapping
 from typing import Any, override
 
 from homeassistant.components.event import EventEntity, EventEntityDescription
@@ -10,7 +11,7 @@ from apis_core.model.deal import Deal
 from apis_core.model.view import Event
 
 from .const import EVENT_DEAL
-from .coordinator import ApisConfigEntry
+from .coordinator import ApisConfigEntry, names_of
 from .entity import ApisEntity, ApisUnitEntity, Part, async_add_unit_entities
 
 PARALLEL_UPDATES = 0
@@ -36,12 +37,15 @@ def _read(event: Event) -> tuple[str, Deal] | None:
     return (state, deal) if state in (CREATED, STARTED) else None
 
 
-def _attributes(deal: Deal) -> dict[str, Any]:
+def _attributes(deal: Deal, names: Mapping[str, str]) -> dict[str, Any]:
+    giver, taker = deal.discharge_unit_id, deal.charge_unit_id
     reason = deal.scram_reason or deal.abort_reason
     return {
         "deal_id": deal.deal_id,
-        "from": deal.discharge_unit_id,
-        "to": deal.charge_unit_id,
+        "from": giver,
+        "to": taker,
+        "from_name": names.get(giver, giver),
+        "to_name": names.get(taker, taker),
         "amount_wh": deal.amount_wh,
         "exchanged_wh": round(deal.cumulate_amount_wh, 2),
         "percent": min(100, round(100 * deal.cumulate_amount_wh / deal.amount_wh)),
@@ -63,14 +67,13 @@ class ApisCommunityDeals(ApisEntity, EventEntity):
         if (found := _read(event)) is None:
             return
         kind, deal = found
-        self._trigger_event(kind, _attributes(deal))
+        attributes = _attributes(deal, names_of(self.coordinator.data))
+        self._trigger_event(kind, attributes)
         self.async_write_ha_state()
         if kind == PROGRESS:
             # The activity tells of beginnings and ends.
             return
-        names = {unit.unit_id: unit.name for unit in self.coordinator.data.units}
-        giver, taker = (names.get(unit_id, unit_id) for unit_id in (deal.discharge_unit_id, deal.charge_unit_id))
-        self.hass.bus.async_fire(EVENT_DEAL, {"type": kind, "from_name": giver, "to_name": taker, **_attributes(deal)})
+        self.hass.bus.async_fire(EVENT_DEAL, {"type": kind, **attributes})
 
 
 class ApisUnitDeals(ApisUnitEntity, EventEntity):
@@ -86,8 +89,9 @@ class ApisUnitDeals(ApisUnitEntity, EventEntity):
         found = _read(event)
         if found is None or self.unit_id not in found[1].unit_ids:
             return
-        deal = found[1]
-        gives = deal.discharge_unit_id == self.unit_id
-        partner = deal.charge_unit_id if gives else deal.discharge_unit_id
-        self._trigger_event(found[0], {**_attributes(deal), "direction": "giving" if gives else "receiving", "partner": partner})
+        kind, deal = found
+        attributes = _attributes(deal, names_of(self.coordinator.data))
+        direction, side = ("giving", "to") if deal.discharge_unit_id == self.unit_id else ("receiving", "from")
+        partner = {"partner": attributes[side], "partner_name": attributes[f"{side}_name"]}
+        self._trigger_event(kind, {**attributes, "direction": direction, **partner})
         self.async_write_ha_state()

@@ -21,7 +21,7 @@ from apis_core.model.rule_change import RuleChange
 from apis_core.model.scenario import Scenario
 
 from .const import DOMAIN
-from .coordinator import ApisConfigEntry, ApisData
+from .coordinator import ApisConfigEntry, ApisData, names_of
 from .entity import async_do, unit_of_device
 from .helpers import async_asked, async_is_admin, async_who
 
@@ -238,7 +238,8 @@ def _is(state: str, wanted: str) -> bool:
 async def _get_statement(call: ServiceCall) -> ServiceResponse:
     data, unit_id = async_unit_of(call.hass, call.data[ATTR_DEVICE_ID])
     lines: tuple[dict[str, Any], ...] = await async_do(data.community.statement(unit_id, *_span(call)))
-    return {"unit": unit_id, "lines": list(lines)}
+    names = names_of(data.coordinator.data)
+    return {"unit": unit_id, "lines": [{**line, "partner_name": names.get(line["partner"], line["partner"])} for line in lines]}
 
 
 async def _set_mode(call: ServiceCall) -> None:

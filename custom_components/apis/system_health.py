@@ -18,10 +18,12 @@ def async_register(hass: HomeAssistant, register: system_health.SystemHealthRegi
 async def _info(hass: HomeAssistant) -> dict[str, Any]:
     """Communities, units that answer, deals that run."""
     entries = [entry for entry in hass.config_entries.async_entries(DOMAIN) if entry.state is ConfigEntryState.LOADED]
-    snapshots = [entry.runtime_data.coordinator.data for entry in entries]
-    units = [unit for snapshot in snapshots for unit in snapshot.units]
+    coordinators = [entry.runtime_data.coordinator for entry in entries]
+    # Of a community that does not answer, nobody knows which of its units do.
+    now = [coordinator.data for coordinator in coordinators if coordinator.last_update_success]
+    answering = sum(unit.alive for snapshot in now for unit in snapshot.units)
     return {
         "communities": len(entries),
-        "units": f"{sum(unit.alive for unit in units)} / {len(units)}",
-        "active_deals": sum(len(snapshot.deals) for snapshot in snapshots),
+        "units": f"{answering} / {sum(len(coordinator.data.units) for coordinator in coordinators)}",
+        "active_deals": sum(len(snapshot.deals) for snapshot in now),
     }

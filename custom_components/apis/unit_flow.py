@@ -9,6 +9,7 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from apis_core import app
 from apis_core.model.errors import ApisError, ConfigError, Problem
+from apis_core.model.installation import EMULATED
 from apis_core.model.policy import Policy
 from apis_core.model.unit_plan import UnitPlan
 
@@ -34,7 +35,7 @@ def sentences(error: ConfigError) -> str:
 
 
 def is_driven(hass: HomeAssistant, plan: UnitPlan, but: str = "") -> bool:
-    """Whether a community of this Home Assistant drives the same device; `but`: the unit's own subentry."""
+    """Whether a unit of this Home Assistant drives the same device; `but`: the unit's own subentry."""
     entries = [
         entry
         for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False, include_disabled=False)
@@ -42,7 +43,11 @@ def is_driven(hass: HomeAssistant, plan: UnitPlan, but: str = "") -> bool:
     ]
     others = [each for entry in entries for each in entry.subentries.values() if each.subentry_id != but]
     known = [UnitPlan.from_json(dict(each.data[UNIT])) for each in others]
-    return any((each.unit_id, each.device) == (plan.unit_id, plan.device) for each in known)
+    # An emulator has many units at one address; behind a converter's driver there is one, whatever it is called.
+    return any(
+        each.device == plan.device and (EMULATED not in (each.system_type, plan.system_type) or each.unit_id == plan.unit_id)
+        for each in known
+    )
 
 
 async def async_unit_errors(hass: HomeAssistant, plan: UnitPlan, policy: Policy, but: str = "") -> tuple[dict[str, str], str]:

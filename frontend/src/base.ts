@@ -2,6 +2,7 @@
 import { LitElement, type PropertyValues, type TemplateResult, html, nothing } from "lit";
 import { property, state } from "lit/decorators.js";
 
+import { honest } from "./honest";
 import { communities, linkOf, meant } from "./link";
 import { shared } from "./styles";
 import type { AllThings, CardConfig, Hass, Snapshot, Unit } from "./types";
@@ -134,9 +135,4 @@ export abstract class ApisCard extends LitElement {
       this.opening = false;
     }
   }
-}
-
-/** What was told before a community fell silent is not shown as if it were so now. */
-function honest(snapshot: Snapshot): Snapshot {
-  return snapshot.available ? snapshot : { ...snapshot, units: snapshot.units.map((unit) => ({ ...unit, alive: false })) };
 }

@@ -209,11 +209,13 @@ export class CommunityCard extends ApisCard {
 
   /** The same in words: for screen readers, and below the picture. */
   private summary(): string {
+    if (this.snapshot?.available === false) return this.say("not_available");
     const count = this.snapshot?.deals.length ?? 0;
     return count === 0 ? this.say("nobody_shares") : count === 1 ? this.say("one_deal_runs") : this.say("deals_running", { count });
   }
 
-  private list(deals: Deal[]): TemplateResult {
+  private list(deals: Deal[]): TemplateResult | typeof nothing {
+    if (this.snapshot?.available === false) return nothing;
     if (deals.length === 0) return html`<p class="note soft">${this.say("nobody_shares")}</p>`;
     const shown = deals.slice(0, 5).map((deal) => {
       const power = Math.round(deal.current_a * (this.unit(deal.from)?.grid_voltage_v ?? 0));

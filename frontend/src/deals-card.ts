@@ -223,7 +223,7 @@ export class DealsCard extends ApisCard {
 
   /** Ask again when another time is wanted, or a deal has come, gone or gone on. */
   private async look(): Promise<void> {
-    if (this.snapshot === null || this.hass === undefined) return;
+    if (this.snapshot?.available !== true || this.hass === undefined) return;
     const now = this.snapshot.deals.map((deal) => `${deal.deal_id}${deal.state}`).join();
     // The community's own day, which moves on, until somebody chooses one.
     const today = dayOf(this.hass, this.snapshot.time);

@@ -298,19 +298,19 @@ export class ScenarioCard extends ApisCard {
   private wish(draft: Scenario, index: number, status: number, side: Side, direction: Direction, capacityWh: number): TemplateResult {
     const name = draft.parts[index]?.statuses[status]?.name ?? "";
     const wish = draft.parts[index]?.statuses[status]?.[side][direction];
-    const words = `${this.say(side)} ${this.say(direction === "charge" ? "charge_wish" : "discharge_wish")}`;
+    const words = this.say(`${side}_${direction}`);
     const set = (change: Partial<Wish> | null): void => {
       const whole = { limitWh: Math.round(capacityWh / 2), pointPerWh: 10, pairUnitId: null, ...wish, ...change };
       this.change(withWish(draft, index, status, side, direction, change === null ? null : whole));
     };
     const value = (event: Event): string => (event.target as HTMLInputElement).value;
-    const limit = this.say(direction === "charge" ? "up_to" : "down_to");
+    const limit = direction === "charge" ? "up_to" : "down_to";
     const slider = `${index}/${status}/${side}/${direction}`;
     return html`<div class="wish">
-      <label class="tick"><input type="checkbox" .checked=${wish !== undefined} aria-label=${`${name}: ${words}`} @change=${(event: Event) => set((event.target as HTMLInputElement).checked ? {} : null)} />${words}${wish === undefined ? "" : ` ${limit} ${this.moving(slider, wish.limitWh)} Wh`}</label>
+      <label class="tick"><input type="checkbox" .checked=${wish !== undefined} aria-label=${`${name}: ${words}`} @change=${(event: Event) => set((event.target as HTMLInputElement).checked ? {} : null)} />${wish === undefined ? words : this.say(limit, { wish: words, wh: this.moving(slider, wish.limitWh) })}</label>
       ${wish === undefined
         ? nothing
-        : html`<input type="range" min="0" max=${capacityWh} step="10" aria-label=${`${name}: ${words} ${limit} (Wh)`} .value=${live(String(this.moving(slider, wish.limitWh)))} @input=${this.slide(slider)} @change=${(event: Event) => set({ limitWh: Number(value(event)) })} />
+        : html`<input type="range" min="0" max=${capacityWh} step="10" aria-label=${`${name}: ${words} (Wh)`} .value=${live(String(this.moving(slider, wish.limitWh)))} @input=${this.slide(slider)} @change=${(event: Event) => set({ limitWh: Number(value(event)) })} />
             <label>${this.say("points_per_wh")}<input type="number" min="0" step="0.1" .value=${wish.pointPerWh === null ? "" : String(wish.pointPerWh)} @change=${(event: Event) => {
               const field = event.target as HTMLInputElement;
               if (field.validity.rangeUnderflow || field.validity.badInput) field.reportValidity();

@@ -76,7 +76,8 @@ function views(hass: Hass, entryId: string, snapshot: Snapshot | null, things: A
     ...tile(own.self_sufficiency, "self_sufficiency"),
     ...tile(own.stop_all, "stop_all", { hide_state: true, tap_action: { action: "more-info" }, icon_tap_action: { action: "more-info" }, grid_options: { columns: "full" } }),
   ];
-  const of = (key: string): string[] => units.map((unit) => things.units[unit.unit_id]?.entities[key]).filter((entity) => entity !== undefined);
+  // By the house's name: with that of a device and of a figure besides, a phone has room for one house only.
+  const of = (key: string): unknown[] => units.map((unit) => ({ entity: things.units[unit.unit_id]?.entities[key], name: unit.name })).filter(({ entity }) => entity !== undefined);
   const graph = (title: string, key: string): unknown[] => (of(key).length === 0 ? [] : [{ type: "history-graph", title, hours_to_show: 24, entities: of(key), grid_options: { columns: "full" } }]);
   const found: View[] = [
     {

@@ -120,8 +120,10 @@ export class UnitCard extends ApisCard {
         <div style="width:${pct ?? 0}%"></div>
       </div>
       <p class="note">${mode === undefined ? this.say("not_known") : this.say(mode)}${this.wishes(unit)}</p>
-      <h3>${this.say("running")}</h3>
-      ${deals.length === 0 ? html`<p class="note soft">${this.say("none_running")}</p>` : deals.map((deal) => this.deal(deal, unit))}
+      ${this.snapshot?.available === false
+        ? nothing
+        : html`<h3>${this.say("running")}</h3>
+            ${deals.length === 0 ? html`<p class="note soft">${this.say("none_running")}</p>` : deals.map((deal) => this.deal(deal, unit))}`}
       ${this.chart === null ? nothing : html`<h3>${this.say("today")}</h3><div class="day">${this.chart}</div>`} ${this.controls(unit)}`;
   }
 

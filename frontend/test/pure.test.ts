@@ -2,9 +2,10 @@ import { describe, expect, it } from "vitest";
 
 import { csv, progress, wanted } from "../src/deals";
 import { cut, partOf, placed, plan, stream, streamWidth, textWidth } from "../src/layout";
+import { honest } from "../src/honest";
 import { begin, dayOf, moment, numbered, watts } from "../src/locale";
 import { DAY_S, clock, read, seconds, withBoundary, withMore, withWish, withoutPart, write } from "../src/scenario";
-import type { Deal } from "../src/types";
+import type { Deal, Snapshot, Unit } from "../src/types";
 import { LANGUAGES, say } from "../src/words";
 
 const FILE = {
@@ -171,6 +172,21 @@ describe("a scenario", () => {
   });
 });
 
+describe("what is shown of who fell silent", () => {
+  const unit = { unit_id: "E001", name: "House 1", alive: true, state_of_charge_pct: 62, converter_mode: "CHARGE", grid_power_w: 700, solar_w: 850, is_grid_master: true, wish: { direction: "charge", amountWh: 5 } } as Unit;
+  const now = { available: true, units: [unit, { ...unit, unit_id: "E002", alive: false }], deals: [aDeal()] } as unknown as Snapshot;
+
+  it("is no power, no wish and no deal, but how full its battery was", () => {
+    const shown = honest(now);
+    expect(shown.deals).toHaveLength(1);
+    expect(shown.units[0]).toEqual(unit);
+    expect(shown.units[1]).toMatchObject({ state_of_charge_pct: 62, grid_power_w: null, solar_w: null, converter_mode: null, wish: null });
+    const gone = honest({ ...now, available: false });
+    expect(gone.deals).toEqual([]);
+    expect(gone.units[0]).toMatchObject({ alive: false, state_of_charge_pct: 62, grid_power_w: null, is_grid_master: false });
+  });
+});
+
 describe("words", () => {
   it("are the same in every language, with the same places for values", () => {
     const places = (text: string): string[] => (text.match(/\{\w+\}/g) ?? []).sort();
@@ -186,5 +202,6 @@ describe("words", () => {
   it("are English where there is no translation", () => {
     expect(say("de", "asks", { wh: 180 })).toBe("asks for 180 Wh");
     expect(say("ja-JP", "wait")).toBe("待機中");
+    expect(say("ja", "up_to", { wish: say("ja", "request_charge"), wh: 1920 })).toBe("充電を求める（上限 1920 Wh）");
   });
 });
