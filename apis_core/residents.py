@@ -177,6 +177,7 @@ class Residents:
     async def _add(self, plan: UnitPlan, who: str) -> None:
         if plan.unit_id in self.nodes and plan.unit_id not in self.dead:
             raise CommandRefusedError(f"{plan.unit_id} runs here already: give the new unit another id")
+        self._expect_own_converter(plan)
         await self.start_unit(await self._made(plan))
         self.plans[plan.unit_id] = plan
         if plan.unit_id not in (await self.policy()).member_unit_ids:
@@ -191,7 +192,16 @@ class Residents:
         async with self._change():
             await self._update(plan, who)
 
+    def _expect_own_converter(self, plan: UnitPlan) -> None:
+        """Two units on one converter would drive it against each other. Raises CommandRefusedError."""
+        for unit_id, other in self.plans.items():
+            if unit_id != plan.unit_id and plan.drives_the_same(other):
+                raise CommandRefusedError(
+                    f"{plan.unit_id}: {unit_id} drives the converter at {plan.device.host}:{plan.device.port} already"
+                )
+
     async def _update(self, plan: UnitPlan, who: str) -> None:
+        self._expect_own_converter(plan)
         if plan.unit_id in self.absent and plan.unit_id not in self.nodes:
             # It could not even be opened: from now on it is tried with what is said now.
             self.plans[plan.unit_id] = plan

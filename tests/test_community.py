@@ -207,6 +207,16 @@ async def test_whoever_comes_while_the_community_ends_is_not_left_behind(house: 
         await house.local.try_again("E005", AsyncMock())
 
 
+async def test_a_converter_has_one_unit_whatever_it_is_called(house: House) -> None:
+    its_driver = house.plan("E004", system_type="dcdc_v2")
+    with pytest.raises(CommandRefusedError, match=rf"E004: E001 drives the converter at 127\.0\.0\.1:{house.port} already"):
+        await house.face.add_unit(its_driver, ME)
+    with pytest.raises(CommandRefusedError, match="E003: E001 drives the converter"):
+        await house.face.update_unit(house.plan("E003", system_type="dcdc_v2"), ME)
+    assert set(house.local.nodes) == {"E001", "E002", "E003"}
+    assert not house.local.dead
+
+
 async def test_a_unit_that_could_not_even_be_opened_can_be_changed_and_removed(house: House) -> None:
     face, local = house.face, house.local
     await face.remove_unit("E003", ME)

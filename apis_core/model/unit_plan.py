@@ -57,6 +57,11 @@ class UnitPlan:
         device, battery = (Address(values.pop(f"{name}_host"), values.pop(f"{name}_port")) for name in ("device", "battery"))
         return cls(hardware=hardware, scenario=scenario, device=device, battery=battery, **values)
 
+    def drives_the_same(self, other: UnitPlan) -> bool:
+        """Whether both drive one converter: an emulator has many at one address, a converter's driver one, whatever it is called."""
+        is_one = {self.system_type, other.system_type} != {EMULATED} or self.unit_id == other.unit_id
+        return is_one and self.device == other.device
+
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
         return {

@@ -9,7 +9,6 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from apis_core import app
 from apis_core.model.errors import ApisError, ConfigError, Problem
-from apis_core.model.installation import EMULATED
 from apis_core.model.policy import Policy
 from apis_core.model.unit_plan import UnitPlan
 
@@ -42,12 +41,7 @@ def is_driven(hass: HomeAssistant, plan: UnitPlan, but: str = "") -> bool:
         if entry.data[CONF_KIND] == KIND_NODE
     ]
     others = [each for entry in entries for each in entry.subentries.values() if each.subentry_id != but]
-    known = [UnitPlan.from_json(dict(each.data[UNIT])) for each in others]
-    # An emulator has many units at one address; behind a converter's driver there is one, whatever it is called.
-    return any(
-        each.device == plan.device and (EMULATED not in (each.system_type, plan.system_type) or each.unit_id == plan.unit_id)
-        for each in known
-    )
+    return any(plan.drives_the_same(UnitPlan.from_json(dict(each.data[UNIT]))) for each in others)
 
 
 async def async_unit_errors(hass: HomeAssistant, plan: UnitPlan, policy: Policy, but: str = "") -> tuple[dict[str, str], str]:
