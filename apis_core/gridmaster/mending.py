@@ -126,7 +126,8 @@ async def clear_surplus(access: Access, tell: Callable[[str], None]) -> bool:
     A current is raised before its deal is written down as activated. Should that never come about, nobody else would lower it.
     """
     line, cleared = access.line(), False
-    for unit_id in sorted(access.members()):
+    in_deals = {unit_id for deal in line.deals if deal.is_active for unit_id in deal.unit_ids}
+    for unit_id in sorted(access.members() & in_deals):
         converter, carried = line.converters.get(unit_id), line.carried_deals(unit_id)
         if converter is None or converter.mode is None or not converter.mode.is_current_mode or not carried:
             continue
