@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 import contextlib
 from dataclasses import replace
+from datetime import datetime
 import hashlib
 import math
 from pathlib import Path
@@ -22,6 +23,7 @@ from .model.policy import Policy
 from .model.scenario import Scenario
 
 if TYPE_CHECKING:
+    from .simulation.chaos import Outcome
     from .simulation.options import Options
     from .simulation.run import Progress as Ask
     from .simulation.tables import Result
@@ -36,9 +38,9 @@ def _finite(value: float) -> float:
     return value
 
 
-# Of these, the first has its own of what the others say.
+# The first says already what the others would.
 INSTEAD = {
-    "from_diagnostics": ("units", "scenario", "policy", "battery_wh"),
+    "from_diagnostics": ("units", "scenario", "policy", "battery_wh", "start"),
     "policy": ("deal_current_a", "deal_wh"),
     "without_sharing": ("compare",),
     "solar": ("pv_scale",),
@@ -56,7 +58,7 @@ def _expect_no_contradiction(context: typer.Context) -> None:
         for other in others:
             if is_given(name) and is_given(other):
                 first, second = (f"--{text.replace('_', '-')}" for text in (name, other))
-                raise ConfigError((Problem(second, f"beside {first}", f"one of the two: {first} has its own"),))
+                raise ConfigError((Problem(second, f"beside {first}", "one of the two"),))
 
 
 def simulate(
@@ -64,6 +66,9 @@ def simulate(
     units: Annotated[int, typer.Option(min=2, max=1000, help="How many houses.")] = 19,
     days: Annotated[float, typer.Option(min=0.01, max=3650, help="How many days.")] = 365.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The first day, 1 January without it; the data serve any year.")
+    ] = None,
     scenario: Annotated[Path | None, typer.Option(help="A scenario file for all houses.")] = None,
     policy: Annotated[Path | None, typer.Option(help="A policy file; its members must be E001, E002, ...")] = None,
     load: Annotated[Path | None, typer.Option(help="A load file in the original's format.")] = None,
@@ -86,7 +91,7 @@ def simulate(
     out: Annotated[Path | None, typer.Option(help="A folder for summary, tables and report.")] = None,
 ) -> None:
     """A community in virtual time: what would sharing do for us?"""
-    from .simulation.options import Options  # numpy and the physics, which other commands do without
+    from .simulation.options import START, Options  # numpy and the physics, which other commands do without
 
     _expect_no_contradiction(context)
     if policy is None and from_diagnostics is None and deal_wh >= battery_wh:
@@ -95,6 +100,7 @@ def simulate(
         units=units,
         days=days,
         seed=seed,
+        start=start or START,
         scenario=None if scenario is None else Scenario.from_json(read_file(scenario), str(scenario), battery_wh)[0],
         policy=None if policy is None else Policy.from_json(read_file(policy), str(policy))[0],
         load=load,
@@ -163,19 +169,28 @@ def chaos(
             if not outcome.violations:
                 continue
             failed.append(outcome.seed)
-            found = search.shrunk(outcome, units, hours) if shrink else outcome
-            file = search.write_plan(out / f"chaos-{outcome.seed}.json", found)
-            bar.console.print(
-                f"[red]seed {outcome.seed}[/red]: {len(found.plan)} of {len(outcome.plan)} faults are enough", highlight=False
-            )
-            for violation in found.violations:
-                bar.console.print(f"  {violation}", highlight=False, markup=False, soft_wrap=True)
-            again = f"apis chaos --seeds {outcome.seed} --hours {hours:g} --units {units} --plan {shlex.quote(str(file))}"
+            _tell_of(bar.console, outcome, f"{len(outcome.plan)} faults")
+            again = f"apis chaos --seeds {outcome.seed} --hours {hours:g} --units {units}"
+            try:
+                file = search.write_plan(out / f"chaos-{outcome.seed}.json", outcome)
+                if shrink and len((found := search.shrunk(outcome, units, hours)).plan) < len(outcome.plan):
+                    search.write_plan(file, found)
+                    _tell_of(bar.console, found, f"{len(found.plan)} of {len(outcome.plan)} faults are enough")
+                again += f" --plan {shlex.quote(str(file))}"
+            except OSError as error:
+                # Its seed has it all.
+                bar.console.print(f"  the plan could not be kept: {error}", highlight=False, markup=False, soft_wrap=True)
             bar.console.print(f"  again: {again}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{last - first} runs of {hours:g} h with {units} houses: {len(failed)} went wrong", highlight=False)
     console.print(f"digest: {digest.hexdigest()}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _tell_of(console: Console, outcome: Outcome, faults: str) -> None:
+    console.print(f"[red]seed {outcome.seed}[/red]: {faults}", highlight=False)
+    for violation in outcome.violations:
+        console.print(f"  {violation}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

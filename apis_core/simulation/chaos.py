@@ -16,31 +16,27 @@ from ..emulator.houses import House
 from ..emulator.profiles import bundled
 from ..emulator.world import NO_FAULT
 from ..gridmaster.hand_over import KEY
-from ..model.converter import ConverterMode
 from ..model.deal import Deal
-from ..model.errors import ApisError, Category, StandstillError
+from ..model.errors import ApisError, StandstillError
 from ..model.modes import OperationMode
 from ..model.safety_times import SafetyTimes
 from ..ports import Clock, DeviceRequest, GuardRole, Ledger
 from ..presets import PRESETS, community_scenario, hardware, policy_for, scenario
 from ..rules.role import LeaseRecord
 from ..unit.board import LEASE
-from . import plans
+from . import aftermath, plans
+from .aftermath import DEAL_WH, WHO
 from .books import Acknowledged, Exchanged
 from .breakable import FullDisk, SteppingClock
-from .invariants import Line, records_differ
+from .invariants import Line
 from .plans import Fault, Plan
 from .stage import Stage
 
 START = datetime(2021, 6, 15, 9)  # noqa: DTZ001 - the houses' local time
 # The last of the takers begins a little above what it is to keep.
 GIVER_PCT, TAKER_PCT, LOW_PCT, GIVER_KW, TAKER_KW, LOAD_SCALE = (97.0, 94.0), (45.0, 52.0), 20.6, 5.0, 0.5, 0.3
-DEAL_WH = 20
-WHO = "chaos"
 # A device that was not itself is not judged by what it did for a while after.
 CONVALESCENCE_S = 60.0
-# After the last fault: how long until the community shares again, and how long until all has ended in order once it is told to [s].
-SHARES_AGAIN_S, DRAINED_S = 1800.0, 1200.0
 LOOKED_AT_S = 200.0
 # Of a house's current so many deals are carried at once; until so long before the first fault can come all have them.
 DEALS_EACH, AGREED_S = 2, plans.QUIET_BEGIN_S - 1.0
@@ -59,9 +55,6 @@ _DEVICE: dict[str, Callable[[float], dict[str, Any]]] = {
     "heavy_alarm": lambda _: {"heavy_alarm": True},
     "lost": lambda _: {"lost": True},
 }
-
-# Devices that do not say what is so.
-LYING = frozenset({"frozen_readings", "noise", "offset_a", "offset_v"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +137,12 @@ class Chaos(Stage):
 
     async def revive(self, unit: str) -> None:
         """See Stage."""
-        await self._look_for_lost(unit)
+        await self.look_for_lost(unit)
         await super().revive(unit)
         self.line.restarted(unit, self.community.nodes[unit].controller.highest_epoch)
 
-    async def _look_for_lost(self, unit: str) -> None:
+    async def look_for_lost(self, unit: str) -> None:
+        """Whether all that a unit's ledger has acknowledged is in it."""
         lost = await self.ledgers[unit].expect_all(unit)
         if lost is not None:
             self.line.say(f"lost {unit}", lost)
@@ -164,9 +158,10 @@ class Chaos(Stage):
                     group.create_task(self._befall(fault))
                 group.create_task(self.clock.sleep(self.seconds))
             await self._heal()
-            await self._shares_again()
-            await self._ends_in_order()
-            await self._judge_books()
+            await aftermath.shares_again(self)
+            await aftermath.everybody_shares(self)
+            await aftermath.ends_in_order(self)
+            await aftermath.judge_books(self)
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
@@ -348,14 +343,15 @@ class Chaos(Stage):
             self.clocks[unit].offset = timedelta()
             self.clocks[unit].go_wrong(0.0)
         for unit in sorted(self.community.dead):
-            await self._persist(lambda unit=unit: self.revive(unit))  # type: ignore[misc]
+            await self.persist(lambda unit=unit: self.revive(unit))  # type: ignore[misc]
         # A person looks at what stopped, and lets it go on; a line that does not rise is given up only after minutes.
         await self.clock.sleep(LOOKED_AT_S)
         for unit in self.ids:
-            await self._persist(lambda unit=unit: self.community.set_mode(None, unit, WHO))  # type: ignore[misc]
-        await self._persist(lambda: self.community.set_mode(OperationMode.AUTONOMOUS, None, WHO))
+            await self.persist(lambda unit=unit: self.community.set_mode(None, unit, WHO))  # type: ignore[misc]
+        await self.persist(lambda: self.community.set_mode(OperationMode.AUTONOMOUS, None, WHO))
 
-    async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def persist(self, work: Callable[[], Awaitable[None]]) -> None:
+        """What a person wants, again and again until it is done."""
         for _ in range(30):
             try:
                 return await work()
@@ -364,65 +360,6 @@ class Chaos(Stage):
             await self.clock.sleep(10)
         self.line.say("healing", f"what a person wants is refused for five minutes: {failure}")
         return None
-
-    async def _shares_again(self) -> None:
-        healed = self.clock.now()
-        for _ in range(round(SHARES_AGAIN_S / 10)):
-            await self.clock.sleep(10)
-            if any(deal.is_completed for deal in await self.community.deals(healed)):
-                return
-            if not any(deal.create_time > healed for deal in self.seen.values()):
-                # Nobody may want anything any more.
-                with contextlib.suppress(ApisError):
-                    await self.community.create_deal(self.ids[0], self.ids[1], DEAL_WH, who=WHO)
-        live = [f"{deal.deal_id} {deal.abort_reason}" for deal in self.seen.values() if deal.create_time > healed]
-        self.line.say("sharing", f"no deal was completed within {SHARES_AGAIN_S:g} s of the last fault: {'; '.join(live)[:300]}")
-
-    async def _ends_in_order(self) -> None:
-        await self._persist(lambda: self.community.set_mode(OperationMode.STOP, None, WHO))
-        end_s = self.clock.monotonic() + DRAINED_S
-        while self.clock.monotonic() < end_s:
-            await self.clock.sleep(5)
-            self.world.catch_up()
-            if not self.deals() and set(self.modes()) == {ConverterMode.WAIT}:
-                return
-        left = [f"{deal.deal_id} {deal.abort_reason}" for deal in self.deals()]
-        on = [unit for unit, mode in zip(self.ids, self.modes(), strict=True) if mode is not ConverterMode.WAIT]
-        self.line.say("end", f"after {DRAINED_S:g} s in mode stop deals are left: {'; '.join(left)[:300]}; converters on: {', '.join(on)}")
-
-    async def _judge_books(self) -> None:
-        ledgers: dict[str, dict[str, Deal]] = {}
-        for unit in self.ids:
-            ledgers[unit] = {deal.deal_id: deal for deal in await self.community.nodes[unit].ledger.deals()}
-        left = {deal.deal_id for deal in self.deals()}
-        for deal in self.seen.values():
-            if deal.deal_id not in left:
-                first, second = (ledgers[unit].get(deal.deal_id) for unit in deal.unit_ids)
-                wrong = records_differ(first, second, deal)
-                if wrong is not None:
-                    self.line.say(f"ledger {deal.deal_id}", wrong)
-        if self.hub.store.holds(KEY):
-            self.line.say("hand-over", "a hand-over is still written down as open")
-        if not plans.PHYSICAL & {fault.kind for fault in self.plan}:
-            # In the ledgers: such a deal may be out of the store before anybody has looked.
-            for deal in (deal for ledger in ledgers.values() for deal in ledger.values()):
-                if deal.scram_time is not None:
-                    self.line.say("scram", f"scram without a physical cause: {deal.scram_reason}")
-        for unit in self.ids:
-            await self._look_for_lost(unit)
-            self._judge_energy(unit, ledgers[unit])
-            for _, report in self.database.errors(unit):
-                if report.category is Category.LOGIC:
-                    self.line.say(f"logic {report.unit_id}", f"the program failed: {report}")
-
-    def _judge_energy(self, unit: str, deals: dict[str, Deal]) -> None:
-        """What is recorded is what flowed, wherever the device told the truth."""
-        if any(unit in fault.units for fault in self.plan if fault.kind in LYING):
-            return
-        unattributed_wh = self.community.nodes[unit].controller.account.unattributed_wh
-        wrong = self.exchanged.disagreement(unit, deals.values(), unattributed_wh)
-        if wrong is not None:
-            self.line.say(f"energy {unit}", wrong)
 
 
 def _charge_pct(number: int, units: int) -> float:

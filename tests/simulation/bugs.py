@@ -11,7 +11,7 @@ from apis_core.gridmaster.access import Access
 from apis_core.guard.dead_man import DeadMan
 from apis_core.ledger.unit_ledger import UnitLedger
 from apis_core.model.converter import Converter
-from apis_core.model.deal import Deal, SideEnergy
+from apis_core.model.deal import Deal, Direction, SideEnergy
 from apis_core.ports import GuardOrders, Json
 from apis_core.rules import energy, slots
 from apis_core.rules.energy import Account, Sample
@@ -172,6 +172,17 @@ def nobody_agrees() -> contextlib.AbstractContextManager[Any]:
     return patch.object(Mediator, "_on_request", decline)
 
 
+def left_out() -> contextlib.AbstractContextManager[Any]:
+    """One unit says that it has no room, from some time on and for good."""
+    real = Mediator.refusal
+
+    def refusal(self: Mediator, direction: Direction, grid_current_a: float, besides: str = "") -> str | None:
+        is_left_out = self._settings.unit_id == "E002" and self._clock.monotonic() > 300
+        return "no room" if is_left_out else real(self, direction, grid_current_a, besides)
+
+    return patch.object(Mediator, "refusal", refusal)
+
+
 BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
     function.__name__: function
     for function in (
@@ -188,5 +199,6 @@ BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
         counted_twice,
         line_side_wrong,
         nobody_agrees,
+        left_out,
     )
 }

@@ -14,7 +14,7 @@ from apis_core.cli import cli
 from apis_core.clock import run_virtual
 from apis_core.gridmaster.access import Access
 from apis_core.model.errors import Category, ConfigError, ErrorReport, Extent, Level
-from apis_core.simulation import chaos, plans, search
+from apis_core.simulation import aftermath, chaos, plans, search
 from apis_core.simulation.invariants import records_differ
 from apis_core.simulation.plans import Fault
 from apis_core.unit.board import DEAL
@@ -40,6 +40,7 @@ SEEN_WITH = {
     "counted_twice": 0,
     "line_side_wrong": 0,
     "nobody_agrees": 0,
+    "left_out": 0,
 }
 NIGHTLY_SEEDS = int(os.environ.get("APIS_CHAOS_SEEDS", "0"))
 
@@ -91,7 +92,7 @@ def test_whatever_a_run_fails_with_is_found_with_its_seed(monkeypatch: pytest.Mo
     async def broken(_chaos: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(chaos.Chaos, "_judge_books", broken)
+    monkeypatch.setattr(aftermath, "judge_books", broken)
     assert any("ZeroDivisionError" in violation for violation in chaos.run(1, 4, 0.1, ()).violations)
 
 
@@ -131,7 +132,7 @@ def test_a_scram_is_seen_however_soon_its_deals_have_left_the_store(monkeypatch:
         await run.clock.sleep(0.3)
         # Nobody has looked since, and they are gone.
         assert not any(deal.is_active for deal in run.community.board.deals())
-        await run._judge_books()
+        await aftermath.judge_books(run)
 
     monkeypatch.setattr(chaos.Chaos, "story", story)
     assert any("a whim" in violation for violation in chaos.run(1, 4, 0.1, ()).violations)
