@@ -126,7 +126,7 @@ const EN = {
   not_known: "not known",
   stop_all: "Stop all",
   shared_today: "Shared today",
-  self_sufficiency: "Self-sufficiency today",
+  self_sufficiency: "Self-sufficiency",
   title: "Title",
   draw_chart: "Show the day as a chart",
   day_plan: "Through the day: {what}",
