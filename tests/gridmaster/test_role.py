@@ -23,6 +23,18 @@ async def holders(c: VirtualCommunity, seen: list[LeaseRecord]) -> None:
                 seen.append(record)
 
 
+async def working(c: VirtualCommunity) -> str:
+    """A Grid Master with a deal that is on."""
+    await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
+    await c.settle(5)
+    await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
+    await c.started(1)
+    await c.settle(2)
+    master = c.community.snapshot_now().grid_master
+    assert master is not None
+    return master
+
+
 def test_one_of_all_who_want_it_takes_the_role_of_a_unit_that_has_gone() -> None:
     seen: list[LeaseRecord] = []
 
@@ -42,13 +54,7 @@ def test_one_of_all_who_want_it_takes_the_role_of_a_unit_that_has_gone() -> None
 
 def test_whoever_learns_that_another_has_the_role_leaves_it_at_once() -> None:
     async def story(c: VirtualCommunity) -> None:
-        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
-        await c.settle(5)
-        await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
-        await c.started(1)
-        await c.settle(2)
-        old = c.community.snapshot_now().grid_master
-        assert old is not None
+        old = await working(c)
         role = c.community.nodes[old].role
         access = role.access
         entry = await c.hub.store.get(LEASE)
@@ -68,10 +74,7 @@ def test_a_grid_master_whose_members_were_told_of_a_higher_epoch_goes_on_above_i
     """Whoever wanted the role and did not get it had them leave everybody below: no deal ends for that."""
 
     async def story(c: VirtualCommunity) -> None:
-        await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
-        await c.settle(5)
-        await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
-        await c.started(1)
+        await working(c)
         epoch = c.community.snapshot_now().epoch
         await c.community.nodes["E004"].cluster.scatter(CHARGES, EPOCH, {"epoch": epoch + 1}, 1.0)
         await c.community.create_deal("E002", "E004", 50, who="test", requester="E004")
@@ -137,18 +140,6 @@ def test_one_member_that_says_nonsense_bars_nobody() -> None:
         assert first.epoch < c.community.snapshot_now().epoch < first.epoch + 20
 
     in_virtual_time(story, CHARGES, a_policy(4))
-
-
-async def working(c: VirtualCommunity) -> str:
-    """A Grid Master with a deal that is on."""
-    await c.community.set_mode(OperationMode.HETERONOMOUS, None, "test")
-    await c.settle(5)
-    await c.community.create_deal("E002", "E003", 50, who="test", requester="E003")
-    await c.started(1)
-    await c.settle(2)
-    master = c.community.snapshot_now().grid_master
-    assert master is not None
-    return master
 
 
 def test_a_grid_master_that_stands_still_is_followed_within_five_seconds() -> None:
