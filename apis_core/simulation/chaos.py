@@ -1,7 +1,7 @@
 """Disasters on purpose: a community in virtual time, a plan of what goes wrong, and what must hold all the same."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,8 +24,8 @@ from ..ports import Clock, DeviceRequest, GuardRole, Ledger
 from ..presets import PRESETS, community_scenario, hardware, policy_for, scenario
 from ..rules.role import LeaseRecord
 from ..unit.board import LEASE
-from . import aftermath, plans
-from .aftermath import DEAL_WH, WHO
+from . import plans
+from .aftermath import DEAL_WH, WHO, Aftermath
 from .books import Acknowledged, Exchanged
 from .breakable import FullDisk, SteppingClock
 from .invariants import Line
@@ -106,6 +106,7 @@ class Chaos(Stage):
         super().__init__(houses, bundled(), START, policy, hardware(), scenario(), seed=seed)
         self.exchanged = Exchanged(self.engine)
         self.line = Line(self, self.is_calm)
+        self.aftermath = Aftermath(self, self.line, plan, self.seen, self.exchanged, self._look_for_lost)
 
     def clock_of(self, unit: str) -> Clock:
         """See Stage."""
@@ -137,12 +138,11 @@ class Chaos(Stage):
 
     async def revive(self, unit: str) -> None:
         """See Stage."""
-        await self.look_for_lost(unit)
+        await self._look_for_lost(unit)
         await super().revive(unit)
         self.line.restarted(unit, self.community.nodes[unit].controller.highest_epoch)
 
-    async def look_for_lost(self, unit: str) -> None:
-        """Whether all that a unit's ledger has acknowledged is in it."""
+    async def _look_for_lost(self, unit: str) -> None:
         lost = await self.ledgers[unit].expect_all(unit)
         if lost is not None:
             self.line.say(f"lost {unit}", lost)
@@ -158,10 +158,7 @@ class Chaos(Stage):
                     group.create_task(self._befall(fault))
                 group.create_task(self.clock.sleep(self.seconds))
             await self._heal()
-            await aftermath.shares_again(self)
-            await aftermath.everybody_shares(self)
-            await aftermath.ends_in_order(self)
-            await aftermath.judge_books(self)
+            await self.aftermath.judge()
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
@@ -343,23 +340,12 @@ class Chaos(Stage):
             self.clocks[unit].offset = timedelta()
             self.clocks[unit].go_wrong(0.0)
         for unit in sorted(self.community.dead):
-            await self.persist(lambda unit=unit: self.revive(unit))  # type: ignore[misc]
+            await self.aftermath.persist(lambda unit=unit: self.revive(unit))  # type: ignore[misc]
         # A person looks at what stopped, and lets it go on; a line that does not rise is given up only after minutes.
         await self.clock.sleep(LOOKED_AT_S)
         for unit in self.ids:
-            await self.persist(lambda unit=unit: self.community.set_mode(None, unit, WHO))  # type: ignore[misc]
-        await self.persist(lambda: self.community.set_mode(OperationMode.AUTONOMOUS, None, WHO))
-
-    async def persist(self, work: Callable[[], Awaitable[None]]) -> None:
-        """What a person wants, again and again until it is done."""
-        for _ in range(30):
-            try:
-                return await work()
-            except ApisError as error:
-                failure = error
-            await self.clock.sleep(10)
-        self.line.say("healing", f"what a person wants is refused for five minutes: {failure}")
-        return None
+            await self.aftermath.persist(lambda unit=unit: self.community.set_mode(None, unit, WHO))  # type: ignore[misc]
+        await self.aftermath.persist(lambda: self.community.set_mode(OperationMode.AUTONOMOUS, None, WHO))
 
 
 def _charge_pct(number: int, units: int) -> float:

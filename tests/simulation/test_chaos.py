@@ -14,7 +14,8 @@ from apis_core.cli import cli
 from apis_core.clock import run_virtual
 from apis_core.gridmaster.access import Access
 from apis_core.model.errors import Category, ConfigError, ErrorReport, Extent, Level
-from apis_core.simulation import aftermath, chaos, plans, search
+from apis_core.simulation import chaos, plans, search
+from apis_core.simulation.aftermath import Aftermath
 from apis_core.simulation.invariants import records_differ
 from apis_core.simulation.plans import Fault
 from apis_core.unit.board import DEAL
@@ -89,10 +90,10 @@ def test_a_fault_that_cannot_befall_anybody_is_refused(change: dict[str, object]
 
 
 def test_whatever_a_run_fails_with_is_found_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_chaos: object) -> None:
+    async def broken(_aftermath: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(aftermath, "judge_books", broken)
+    monkeypatch.setattr(Aftermath, "judge_books", broken)
     assert any("ZeroDivisionError" in violation for violation in chaos.run(1, 4, 0.1, ()).violations)
 
 
@@ -132,7 +133,7 @@ def test_a_scram_is_seen_however_soon_its_deals_have_left_the_store(monkeypatch:
         await run.clock.sleep(0.3)
         # Nobody has looked since, and they are gone.
         assert not any(deal.is_active for deal in run.community.board.deals())
-        await aftermath.judge_books(run)
+        await run.aftermath.judge_books()
 
     monkeypatch.setattr(chaos.Chaos, "story", story)
     assert any("a whim" in violation for violation in chaos.run(1, 4, 0.1, ()).violations)
